@@ -1,0 +1,350 @@
+//! The attribute: from tokens to checked arguments.
+
+use crate::ctxt::Ctxt;
+use crate::keys::{self, KEYS, Key, Placement, RIGHTS, Shape, Status};
+use crate::spelling::nearest;
+use crate::values::{Checker, Value, peel};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::{Expr, Ident, Path, Token};
+
+/// What is annotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Function,
+    Main,
+    Test,
+}
+
+/// A checked attribute.
+pub struct Args {
+    pub krate: Path,
+    pub placement: Placement,
+    /// `policy = EXPR`.
+    pub base: Option<Expr>,
+    /// Calls of `Policy`'s builder methods, in the order written.
+    pub calls: Vec<(Ident, Value)>,
+    /// The function to add, and whether it was written `Self::name`.
+    pub fallible: Option<(Ident, bool)>,
+    /// A test that cannot be enforced is skipped.
+    pub skip: bool,
+    /// As written, on one line.
+    pub source: String,
+}
+
+/// `key`, `key = value`, `key(...)`; or one whose value could not be parsed, which was reported.
+struct Item {
+    key: Ident,
+    form: Form,
+}
+
+enum Form {
+    Alone,
+    Value(Expr),
+    List(TokenStream, Span),
+    Broken,
+}
+
+/// Parses and checks an attribute. Every mistake goes to `ctxt`.
+pub fn parse(tokens: TokenStream, kind: Kind, ctxt: &Ctxt) -> Args {
+    let source = tokens.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    let items = items(tokens, ctxt);
+    let default = if kind == Kind::Main { Placement::InPlace } else { Placement::Process };
+    let placement = placement(&items, kind, ctxt);
+    let mut args = Args {
+        krate: syn::parse_quote!(::sandboxed),
+        placement: placement.unwrap_or(default),
+        base: None,
+        calls: Vec::new(),
+        fallible: None,
+        skip: false,
+        source,
+    };
+    let mut seen: Vec<(&Key, &Ident)> = Vec::new();
+    for item in &items {
+        let Some(key) = known(&item.key, kind, ctxt) else { continue };
+        if !matches!(key.shape, Shape::Placement(_)) {
+            duplicates(&seen, key, item, ctxt);
+        }
+        seen.push((key, &item.key));
+        let given = if placement.is_some() { "" } else { " (where it runs by default)" };
+        if key.status == Status::Enforced
+            && !matches!(key.shape, Shape::Placement(_))
+            && !key.placements.contains(&args.placement)
+        {
+            let words = key.placements.iter().map(|placement| format!("`{}`", placement.word())).collect::<Vec<_>>();
+            let message = format!(
+                "`{}` cannot be enforced in `{}`{given}; only {} can",
+                key.name,
+                args.placement.word(),
+                words.join(" and ")
+            );
+            ctxt.error(item.key.span(), message);
+        }
+        check(&mut args, key, item, ctxt);
+        if let Status::Later(missing) = key.status {
+            let message = format!("this version of sandboxed cannot enforce `{}` yet: {missing}", key.name);
+            ctxt.error(item.key.span(), message);
+        }
+    }
+    args
+}
+
+/// Splits the attribute at its commas. What cannot be parsed is skipped up to the next one, so that the mistakes
+/// behind it are found too.
+fn items(tokens: TokenStream, ctxt: &Ctxt) -> Vec<Item> {
+    let parser = |input: ParseStream| {
+        let mut items = Vec::new();
+        while !input.is_empty() {
+            match item(input) {
+                Ok(item) => items.push(item),
+                Err((key, error)) => {
+                    ctxt.push(error);
+                    skip_to_comma(input)?;
+                    items.extend(key.map(|key| Item { key, form: Form::Broken }));
+                }
+            }
+            if !input.is_empty() && !input.peek(Token![,]) {
+                ctxt.error(input.span(), "expected `,` before the next key");
+                skip_to_comma(input)?;
+            }
+            input.parse::<Option<Token![,]>>()?;
+        }
+        Ok(items)
+    };
+    parser.parse2(tokens).unwrap_or_else(|error| {
+        ctxt.push(error);
+        Vec::new()
+    })
+}
+
+fn item(input: ParseStream) -> Result<Item, (Option<Ident>, syn::Error)> {
+    let key = match input.call(Ident::parse_any) {
+        Ok(key) => key,
+        Err(error) => {
+            let message = "expected a key, such as `read = \"/usr\"`";
+            return Err((None, syn::Error::new(error.span(), message)));
+        }
+    };
+    let form = if input.peek(Token![=]) && !input.peek(Token![==]) {
+        value(input, &key).map(Form::Value)
+    } else if input.peek(syn::token::Paren) {
+        list(input)
+    } else {
+        Ok(Form::Alone)
+    };
+    match form {
+        Ok(form) => Ok(Item { key, form }),
+        Err(error) => Err((Some(key), error)),
+    }
+}
+
+fn value(input: ParseStream, key: &Ident) -> syn::Result<Expr> {
+    let equals: Token![=] = input.parse()?;
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(syn::Error::new(equals.span, format!("`{key}` has no value behind `=`")));
+    }
+    input.parse()
+}
+
+fn list(input: ParseStream) -> syn::Result<Form> {
+    let content;
+    let paren = syn::parenthesized!(content in input);
+    Ok(Form::List(content.parse()?, paren.span.join()))
+}
+
+fn skip_to_comma(input: ParseStream) -> syn::Result<()> {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        input.parse::<TokenTree>()?;
+    }
+    Ok(())
+}
+
+/// The placement that was written.
+fn placement(items: &[Item], kind: Kind, ctxt: &Ctxt) -> Option<Placement> {
+    let mut chosen: Option<(Placement, &Ident)> = None;
+    for item in items {
+        let Some(&Key { shape: Shape::Placement(placement), .. }) = keys::find(&item.key.to_string()) else {
+            continue;
+        };
+        match chosen {
+            None => chosen = Some((placement, &item.key)),
+            Some((first, _)) if first == placement => {
+                ctxt.error(item.key.span(), format!("`{}` is written twice", item.key));
+            }
+            Some((first, _)) => {
+                let message = format!("`{}` contradicts `{}`; a function runs in one place", item.key, first.word());
+                ctxt.error(item.key.span(), message);
+            }
+        }
+    }
+    if let (Kind::Test, Some((Placement::InPlace, key))) = (kind, chosen) {
+        let message = "`in_place` would restrict the test harness and every other test; use `process` or `thread`";
+        ctxt.error(key.span(), message);
+        return Some(Placement::Process);
+    }
+    chosen.map(|(placement, _)| placement)
+}
+
+/// The key of this name, or a mistake.
+fn known(name: &Ident, kind: Kind, ctxt: &Ctxt) -> Option<&'static Key> {
+    let word = name.to_string();
+    let Some(key) = keys::find(&word) else {
+        let message = if let Some(home) = keys::home(&word) {
+            let value = if home == "fs" { " = ..." } else { "" };
+            format!("`{word}` goes into `{home}(...)`: write `{home}({word}{value})`")
+        } else if let Some(meant) = nearest(&word, KEYS.iter().map(|key| key.name)) {
+            format!("unknown key `{word}`; did you mean `{meant}`?")
+        } else {
+            format!("unknown key `{word}`; the documentation of the attribute lists the keys")
+        };
+        ctxt.error(name.span(), message);
+        return None;
+    };
+    if key.test && kind != Kind::Test {
+        ctxt.error(name.span(), format!("`{word}` is for tests; use `#[sandboxed::test({word} = ...)]`"));
+        return None;
+    }
+    Some(key)
+}
+
+fn duplicates(seen: &[(&Key, &Ident)], key: &Key, item: &Item, ctxt: &Ctxt) {
+    if seen.iter().any(|(other, _)| other.name == key.name) {
+        let instead = match key.shape {
+            Shape::Paths | Shape::Ports | Shape::Names => format!("; write a list, as in `{} = [..., ...]`", key.name),
+            Shape::Rights | Shape::Words(..) | Shape::Counts(_) => format!("; write one `{}(..., ...)`", key.name),
+            _ => String::new(),
+        };
+        ctxt.error(item.key.span(), format!("duplicate key `{}`{instead}", key.name));
+    }
+    let opposite = match key.name {
+        "strict" => "best_effort",
+        "best_effort" => "strict",
+        _ => return,
+    };
+    if seen.iter().any(|(other, _)| other.name == opposite) {
+        let message = format!("`{}` contradicts `{opposite}`; keep one", key.name);
+        ctxt.error(item.key.span(), message);
+    }
+}
+
+/// Checks that an item has its key's shape, and notes what it says.
+fn check(args: &mut Args, key: &'static Key, item: &Item, ctxt: &Ctxt) {
+    let checker = Checker { ctxt, key: key.name };
+    match (key.shape, &item.form) {
+        (_, Form::Broken) | (Shape::Placement(_), Form::Alone) => {}
+        (Shape::Flag, Form::Alone) => args.calls.push((item.key.clone(), Value::Nothing)),
+        (Shape::Placement(_) | Shape::Flag, Form::Value(value)) => {
+            ctxt.error_at(value, format!("`{}` takes no value; write it alone", key.name));
+        }
+        (Shape::Placement(_) | Shape::Flag, Form::List(_, span)) => {
+            ctxt.error(*span, format!("`{}` takes no value; write it alone", key.name));
+        }
+        (Shape::Rights | Shape::Words(..) | Shape::Counts(_), Form::List(tokens, span)) => {
+            if tokens.is_empty() {
+                ctxt.error(*span, format!("`{}()` is empty; leave it out", key.name));
+            }
+            check_list(args, key, item, tokens.clone(), ctxt);
+        }
+        (Shape::Rights | Shape::Words(..) | Shape::Counts(_), Form::Value(value)) => {
+            ctxt.error_at(value, format!("`{}` takes parentheses, as in `{}`", key.name, key.sample));
+        }
+        (_, Form::Alone) => {
+            ctxt.error(item.key.span(), format!("`{}` needs a value, as in `{}`", key.name, key.sample));
+        }
+        (_, Form::List(_, span)) => {
+            ctxt.error(*span, format!("`{}` takes its value behind `=`, as in `{}`", key.name, key.sample));
+        }
+        (_, Form::Value(value)) => check_value(args, key, item, value, &checker),
+    }
+}
+
+fn check_value(args: &mut Args, key: &'static Key, item: &Item, value: &Expr, checker: &Checker) {
+    let mut call = |value: Value| args.calls.push((item.key.clone(), value));
+    match key.shape {
+        Shape::Paths => checker.paths(value).into_iter().for_each(call),
+        Shape::Ports => checker.ports(value).into_iter().for_each(call),
+        Shape::Names => checker.names(value).into_iter().for_each(call),
+        Shape::Duration { never } => checker.duration(value, never).into_iter().for_each(call),
+        Shape::Size { unlimited } => checker.size(value, unlimited).into_iter().for_each(call),
+        Shape::Count { least } => checker.count(value, least),
+        Shape::Choice("", words) => args.skip = checker.choice(value, words).is_some_and(|(variant, _)| variant == "Skip"),
+        Shape::Choice(of, words) => {
+            if let Some((variant, span)) = checker.choice(value, words) {
+                call(Value::Variant(of, variant, span));
+            }
+        }
+        Shape::Policy => {
+            checker.no_literal(value, "a `Policy`");
+            args.base = Some(value.clone());
+        }
+        Shape::Function => checker.no_literal(value, "a function"),
+        Shape::FunctionName => args.fallible = function_name(value, checker),
+        Shape::Crate => match peel(value) {
+            Expr::Path(path) if path.qself.is_none() => args.krate = path.path.clone(),
+            _ => checker.ctxt.error_at(value, "`crate` takes the path of this crate, as in `crate = my::sandboxed`"),
+        },
+        Shape::Placement(_) | Shape::Flag | Shape::Rights | Shape::Words(..) | Shape::Counts(_) => {}
+    }
+}
+
+/// `try_decode`, or `Self::try_decode` for a function in an impl block whose signature does not say that it is one.
+fn function_name(value: &Expr, checker: &Checker) -> Option<(Ident, bool)> {
+    if let Expr::Path(path) = peel(value)
+        && path.qself.is_none()
+        && path.path.leading_colon.is_none()
+        && path.path.segments.iter().all(|segment| segment.arguments.is_none())
+    {
+        let mut segments = path.path.segments.iter().map(|segment| &segment.ident);
+        match (segments.next(), segments.next(), segments.next()) {
+            (Some(name), None, _) if name != "Self" => return Some((name.clone(), false)),
+            (Some(this), Some(name), None) if this == "Self" => return Some((name.clone(), true)),
+            _ => {}
+        }
+    }
+    checker.ctxt.error_at(value, "`fallible` takes the name of the function to add, as in `fallible = try_decode`");
+    None
+}
+
+/// `fs(...)`, `allow(...)`, `preset(...)`, and those of later versions.
+fn check_list(args: &mut Args, key: &'static Key, outer: &Item, tokens: TokenStream, ctxt: &Ctxt) {
+    let mut seen: Vec<String> = Vec::new();
+    let words: Vec<&'static str> = match key.shape {
+        Shape::Words(_, words) => words.iter().map(|(word, _)| *word).collect(),
+        Shape::Counts(words) => words.to_vec(),
+        _ => RIGHTS.to_vec(),
+    };
+    for item in items(tokens, ctxt) {
+        let word = item.key.to_string();
+        if !words.contains(&word.as_str()) {
+            let meant = nearest(&word, words.iter().copied());
+            let meant = meant.map_or(format!("it takes {}", words.join(", ")), |meant| format!("did you mean `{meant}`?"));
+            ctxt.error(item.key.span(), format!("unknown word `{word}` in `{}`; {meant}", key.name));
+            continue;
+        }
+        if seen.contains(&word) {
+            ctxt.error(item.key.span(), format!("`{word}` is listed twice in `{}`", key.name));
+        }
+        seen.push(word.clone());
+        check_word(args, key, outer, &item, &word, ctxt);
+    }
+}
+
+fn check_word(args: &mut Args, key: &'static Key, outer: &Item, item: &Item, word: &str, ctxt: &Ctxt) {
+    let checker = Checker { ctxt, key: word };
+    match (key.shape, &item.form) {
+        (_, Form::Broken) => {}
+        (Shape::Words(of, words), Form::Alone) => {
+            let variant = words.iter().find(|(known, _)| *known == word).map_or("", |(_, variant)| variant);
+            args.calls.push((outer.key.clone(), Value::Variant(of, variant, item.key.span())));
+        }
+        (Shape::Words(..), _) => ctxt.error(item.key.span(), format!("`{word}` takes no value; write it alone")),
+        (Shape::Rights, Form::Value(value)) => {
+            let right = |value| Value::Right(word.to_uppercase(), Box::new(value));
+            args.calls.extend(checker.paths(value).into_iter().map(|value| (outer.key.clone(), right(value))));
+        }
+        (Shape::Counts(_), Form::Value(value)) => checker.count(value, 0),
+        _ => ctxt.error(item.key.span(), format!("`{word}` needs a value, as in `{}`", key.sample)),
+    }
+}

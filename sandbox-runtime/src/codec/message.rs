@@ -1,0 +1,216 @@
+//! A message while it is written, and while it is read.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use postcard::ser_flavors::Flavor;
+use serde::{Deserialize, Serialize};
+
+use super::CodecError;
+use super::bounded::{self, Budget};
+
+/// Byte slices from this length on are lent to the message instead of copied into it.
+///
+/// One page: below, a copy costs less than one more entry in the list of segments.
+pub const BORROW_FROM: usize = 4096;
+
+/// The encoded values of one message, as segments that follow one another, and descriptors.
+///
+/// Small values are appended to a segment of the message's own; large byte slices are segments that borrow
+/// from the values, so that encoding never copies them. After an error the message is unusable.
+#[derive(Debug, Default)]
+pub struct Outgoing<'v> {
+    segments: Vec<Cow<'v, [u8]>>,
+    fds: Vec<BorrowedFd<'v>>,
+}
+
+impl<'v> Outgoing<'v> {
+    /// An empty message.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a length and the bytes, which are borrowed if they are [many](BORROW_FROM).
+    ///
+    /// # Errors
+    ///
+    /// None so far; encoding a length may fail in a later form of the message.
+    pub fn put_bytes(&mut self, bytes: &'v [u8]) -> Result<(), CodecError> {
+        self.put_value(&bytes.len())?;
+        if bytes.len() >= BORROW_FROM {
+            self.segments.push(Cow::Borrowed(bytes));
+        } else {
+            self.tail().extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    /// Appends a value in the form that serde gives it.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Encode`] if the value's `Serialize` refuses (a path that is not UTF-8, a locked mutex) or
+    /// does not know the length of a sequence.
+    pub fn put_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
+        postcard::serialize_with_flavor(value, Tail(self.tail())).map_err(|error| CodecError::Encode(reason(error)))
+    }
+
+    /// Appends one byte that says yes or no.
+    pub(super) fn put_flag(&mut self, flag: bool) {
+        self.tail().push(u8::from(flag));
+    }
+
+    /// Adds a descriptor. The receiver gets a duplicate of it.
+    pub fn put_fd(&mut self, fd: BorrowedFd<'v>) {
+        self.fds.push(fd);
+    }
+
+    /// The bytes of the message, in order.
+    pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().map(|segment| &**segment)
+    }
+
+    /// How many bytes the message has.
+    pub fn len(&self) -> usize {
+        self.segments().map(<[u8]>::len).sum()
+    }
+
+    /// Whether the message has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The descriptors, in order.
+    pub fn fds(&self) -> &[BorrowedFd<'v>] {
+        &self.fds
+    }
+
+    /// The segment that small values are appended to.
+    fn tail(&mut self) -> &mut Vec<u8> {
+        if !matches!(self.segments.last(), Some(Cow::Owned(_))) {
+            self.segments.push(Cow::Owned(Vec::new()));
+        }
+        match self.segments.last_mut() {
+            Some(Cow::Owned(tail)) => tail,
+            _ => unreachable!("an owned segment was pushed above"),
+        }
+    }
+}
+
+/// Where postcard writes: the end of a segment.
+struct Tail<'t>(&'t mut Vec<u8>);
+
+impl Flavor for Tail<'_> {
+    type Output = ();
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.0.push(data);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// What to tell a developer about an encoding that failed; postcard drops the message of `Serialize`.
+fn reason(error: postcard::Error) -> String {
+    match error {
+        postcard::Error::SerdeSerCustom => "its Serialize refused it (a path that is not UTF-8?)".into(),
+        postcard::Error::SerializeSeqLengthUnknown => {
+            "its Serialize does not tell the length of a sequence or map (serde's `flatten`?)".into()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A message while it is read.
+///
+/// Every read is bounded by the bytes that are there, nothing is allocated for a declared length before the
+/// bytes were seen, the elements of all its sequences together are [bounded](CodecError::TooManyElements), and
+/// nothing panics, whatever the bytes are.
+#[derive(Debug)]
+pub struct Incoming<'i> {
+    rest: &'i [u8],
+    fds: VecDeque<OwnedFd>,
+    budget: Budget,
+}
+
+impl<'i> Incoming<'i> {
+    /// Reads these bytes, with these descriptors.
+    pub fn new(bytes: &'i [u8], fds: impl Into<VecDeque<OwnedFd>>) -> Self {
+        Self { rest: bytes, fds: fds.into(), budget: Budget::for_message(bytes.len()) }
+    }
+
+    /// Takes a length and that many bytes, without a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Truncated`] if the length is not there or exceeds what is there.
+    pub fn take_bytes(&mut self) -> Result<&'i [u8], CodecError> {
+        let length = self.take_length()?;
+        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(CodecError::Truncated)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    /// Takes a value in the form that serde gives it. It may borrow from the message.
+    ///
+    /// # Errors
+    ///
+    /// Any [`CodecError`] but those that concern descriptors or trailing bytes.
+    pub fn take_value<T: Deserialize<'i>>(&mut self) -> Result<T, CodecError> {
+        bounded::read(&mut self.rest, &mut self.budget)
+    }
+
+    /// Takes the byte that says yes or no.
+    pub(super) fn take_flag(&mut self) -> Result<bool, CodecError> {
+        self.take_value()
+    }
+
+    /// Takes a length that is not yet checked against anything.
+    fn take_length(&mut self) -> Result<usize, CodecError> {
+        // A length that no address space has is longer than the message, too.
+        usize::try_from(self.take_value::<u64>()?).map_err(|_| CodecError::Truncated)
+    }
+
+    /// Takes the count of a sequence's elements, and accounts for them all.
+    pub(super) fn take_count(&mut self) -> Result<usize, CodecError> {
+        let count = self.take_length()?;
+        self.budget.spend(count)?;
+        Ok(count)
+    }
+
+    /// How many elements are worth allocating for when a message declares `count` of them.
+    pub(super) fn plausible(&self, count: usize) -> usize {
+        count.min(self.rest.len())
+    }
+
+    /// Takes a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::MissingDescriptor`] if none is left.
+    pub fn take_fd(&mut self) -> Result<OwnedFd, CodecError> {
+        self.fds.pop_front().ok_or(CodecError::MissingDescriptor)
+    }
+
+    /// Ends reading.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::TrailingBytes`] and [`CodecError::ExtraDescriptors`] if something is left.
+    pub fn finish(self) -> Result<(), CodecError> {
+        match (self.rest.len(), self.fds.len()) {
+            (0, 0) => Ok(()),
+            (0, fds) => Err(CodecError::ExtraDescriptors(fds)),
+            (bytes, _) => Err(CodecError::TrailingBytes(bytes)),
+        }
+    }
+}

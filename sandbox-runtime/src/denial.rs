@@ -1,0 +1,1 @@
+//! What a sandbox denied, for tests.

@@ -1,0 +1,113 @@
+//! From a plan to a locked thread or process: the only way there.
+//!
+//! [`Locks::prepare`] opens what the grants name and makes the rulesets, in the host. [`Locks::close`] applies
+//! them to the calling thread, [`Locks::close_all_threads`] to the process; only they make the [`Enforced`]
+//! that running a body requires.
+
+mod filter;
+pub(crate) mod mark;
+mod ruleset;
+
+use crate::error::{Cause, Error, ErrorKind, Ran};
+use crate::plan::Plan;
+use crate::registry::Function;
+use crate::sys;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use filter::Filter;
+
+/// Proof that the plan is in force for the calling thread.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Enforced(());
+
+/// Everything that a thread needs to lock itself: descriptors and bytes, so that it can be handed to a worker.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Locks {
+    pub(crate) rulesets: Vec<OwnedFd>,
+    pub(crate) filter: Option<Filter>,
+}
+
+/// What failed while locking.
+#[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct LockError {
+    what: String,
+    pub(crate) cause: Option<Cause>,
+}
+
+impl LockError {
+    fn new(what: impl Into<String>, cause: impl Into<Cause>) -> LockError {
+        LockError { what: what.into(), cause: Some(cause.into()) }
+    }
+
+    /// As the error of a call whose body did not begin.
+    pub(crate) fn of(self, function: &str) -> Error {
+        let LockError { what, cause } = self;
+        let what = cause.as_ref().map_or(what.clone(), |cause| format!("{what}: {cause}"));
+        Error::launch(function, what, cause)
+    }
+}
+
+impl Locks {
+    /// Opens the granted paths and makes the rulesets of a plan.
+    ///
+    /// # Errors
+    ///
+    /// A granted path that cannot be opened, named with its attribute; a ruleset that the kernel refuses.
+    pub(crate) fn prepare(plan: &Plan, function: &Function) -> Result<Locks, Error> {
+        let rulesets = match &plan.ruleset {
+            Some(ruleset) => ruleset::create(ruleset, plan.kernel, function)?,
+            None => Vec::new(),
+        };
+        let filter = plan.filter.as_ref().map(Filter::compile).transpose();
+        let filter = filter.map_err(|error| error.of(function.name))?;
+        Ok(Locks { rulesets, filter })
+    }
+
+    /// Restricts the calling thread, for good.
+    pub(crate) fn close(&self) -> Result<Enforced, LockError> {
+        no_new_privs()?;
+        for ruleset in &self.rulesets {
+            restrict(ruleset.as_fd(), 0)?;
+        }
+        // Last: it may refuse what the steps above need.
+        self.filter.as_ref().map_or(Ok(()), Filter::apply)?;
+        Ok(Enforced(()))
+    }
+
+    /// Restricts every thread of this process, for good: Landlock by TSYNC (ABI 8), seccomp by its own.
+    /// no_new_privs goes along with both.
+    pub(crate) fn close_all_threads(&self) -> Result<Enforced, LockError> {
+        no_new_privs()?;
+        for ruleset in &self.rulesets {
+            restrict(ruleset.as_fd(), sys::landlock::RESTRICT_SELF_TSYNC)?;
+        }
+        self.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)?;
+        Ok(Enforced(()))
+    }
+}
+
+fn no_new_privs() -> Result<(), LockError> {
+    rustix::thread::set_no_new_privs(true).map_err(|errno| LockError::new("prctl PR_SET_NO_NEW_PRIVS", errno))
+}
+
+fn restrict(ruleset: BorrowedFd<'_>, flags: u32) -> Result<(), LockError> {
+    sys::landlock::restrict_self(ruleset, flags).map_err(|errno| match errno {
+        Errno::TOOBIG => LockError::new("landlock_restrict_self: 16 layers are the most that nest", errno),
+        _ => LockError::new("landlock_restrict_self", errno),
+    })
+}
+
+fn grant_error(function: &Function, key: &str, path: &std::path::Path, cause: impl Into<Cause>) -> Error {
+    let kind = ErrorKind::Grant {
+        key: key.to_owned(),
+        path: path.to_owned(),
+        place: format!("{}:{}", function.file, function.line),
+        cause: cause.into(),
+    };
+    Error::new(function.name, kind, Ran::No)
+}

@@ -1,0 +1,304 @@
+//! The host's side: starts a forkserver when one is first needed, and asks it for workers.
+
+use super::identity::{Identity, open_leader_status};
+use super::message::{self, Hello, Report, Request, Restricted};
+use crate::enforce::Locks;
+use crate::plan::Placement;
+use crate::sys;
+use crate::sys::fork_mark::ForkMark;
+use crate::sys::image::Image;
+use once_cell::sync::OnceCell;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The variable that makes a start of the executable a forkserver: the number of its socket.
+pub(super) const MARK: &str = "SANDBOXED_FORKSERVER";
+
+/// How long initialisers before `main` may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why there is no forkserver.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(
+        "the sandboxed function is in a shared library, and running the program again would run its `main`; \
+         link it into the program, or use `thread`"
+    )]
+    SharedLibrary,
+    #[error("/proc/self/exe is not the program whose code this is (started through ld.so?)")]
+    OtherExecutable,
+    #[error("the executable cannot be run again; an outer sandbox, or `in_place` without a forkserver, refuses it: {0}")]
+    Refused(#[source] io::Error),
+    #[error("{0}: {1}")]
+    System(&'static str, #[source] io::Error),
+    #[error("the forkserver does not serve: {0}")]
+    NotServing(String),
+}
+
+impl StartError {
+    pub(crate) fn cause(&self) -> Option<crate::error::Cause> {
+        match self {
+            StartError::Refused(error) | StartError::System(_, error) => Some(error.into()),
+            _ => None,
+        }
+    }
+}
+
+fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> StartError {
+    move |error| StartError::System(what, error.into())
+}
+
+/// A forkserver that serves. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Forkserver {
+    control: OwnedFd,
+    image: Image,
+}
+
+/// A forked, waiting worker. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) channel: OwnedFd,
+    pub(crate) supervision: OwnedFd,
+    _server: Arc<Forkserver>,
+}
+
+/// What this process knows of its forkserver; a forked child begins anew.
+struct State {
+    /// For whom it was started, and it. Held only to look.
+    current: Mutex<Option<(Identity, Arc<Cell>)>>,
+    leader: Option<File>,
+}
+
+type Cell = OnceCell<Arc<Forkserver>>;
+
+static STATE: ForkMark<State> = ForkMark::new();
+/// The control socket of this process or, in a forked child, of its parent: number and inode.
+static CONTROL: (AtomicI32, AtomicU64) = (AtomicI32::new(-1), AtomicU64::new(0));
+
+fn state() -> Result<&'static State, StartError> {
+    STATE.get_or_init(State::new).map_err(system("a page for the forkserver's state"))
+}
+
+/// The forkserver of the calling thread's identity, started if there is none.
+pub(crate) fn current() -> Result<Arc<Forkserver>, StartError> {
+    current_with(&first_argument())
+}
+
+/// As [`current`], with all of the program's arguments, for `fn main` in a worker.
+pub(crate) fn start_for_program() -> Result<Arc<Forkserver>, StartError> {
+    let args: Vec<CString> =
+        std::env::args_os().filter_map(|arg| CString::new(arg.into_vec()).ok()).collect();
+    current_with(&args)
+}
+
+/// Starts the forkserver, if it is not there yet, and has it take on a restriction before this process does.
+pub(crate) fn restrict_first(locks: &Locks) -> Result<(), StartError> {
+    current()?.restrict(locks)
+}
+
+/// What the restriction changed about this process is what the forkserver took on too.
+pub(crate) fn restricted() -> Result<(), StartError> {
+    let state = state()?;
+    let identity = state.identity()?;
+    if let Some((known, _)) = state.lock().as_mut() {
+        *known = identity;
+    }
+    Ok(())
+}
+
+fn current_with(args: &[CString]) -> Result<Arc<Forkserver>, StartError> {
+    let state = state()?;
+    let cell = state.cell_for(state.identity()?);
+    cell.get_or_try_init(|| Forkserver::start(args).map(Arc::new)).cloned()
+}
+
+impl State {
+    fn new() -> State {
+        close_inherited();
+        State { current: Mutex::new(None), leader: open_leader_status() }
+    }
+
+    fn identity(&self) -> Result<Identity, StartError> {
+        Identity::of_caller(self.leader.as_ref()).map_err(system("who this process is"))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Identity, Arc<Cell>)>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A server of another identity goes when its last call is over.
+    fn cell_for(&self, identity: Identity) -> Arc<Cell> {
+        let mut current = self.lock();
+        match &*current {
+            Some((known, cell)) if *known == identity => Arc::clone(cell),
+            _ => Arc::clone(&current.insert((identity, Arc::new(Cell::new()))).1),
+        }
+    }
+
+    fn forget(&self, server: &Arc<Forkserver>) {
+        let mut current = self.lock();
+        current.take_if(|(_, cell)| cell.get().is_some_and(|known| Arc::ptr_eq(known, server)));
+    }
+}
+
+/// In a forked child: the parent's control socket is none of its business. It is recognised by its inode, since
+/// the child may have closed it and opened something else.
+fn close_inherited() {
+    let (number, inode) = (CONTROL.0.swap(-1, Ordering::Relaxed), CONTROL.1.load(Ordering::Relaxed));
+    if let Ok(fd) = sys::process::take_fd(number) {
+        match rustix::fs::fstat(&fd) {
+            Ok(stat) if stat.st_ino == inode => drop(fd),
+            _ => std::mem::forget(fd),
+        }
+    }
+}
+
+impl Forkserver {
+    fn start(args: &[CString]) -> Result<Forkserver, StartError> {
+        let image = Image::ours().ok_or(StartError::OtherExecutable)?;
+        if !image.is_program {
+            return Err(StartError::SharedLibrary);
+        }
+        let exe = open_executable()?;
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(system("/dev/null"))?;
+        let (control, theirs) = pair()?;
+        let env = [loader_variables(), vec![mark()]].concat();
+        sys::spawn::detached(exe.as_fd(), null.as_fd(), theirs.as_fd(), args, &env)
+            .map_err(|error| if is_denied(&error) { StartError::Refused(error) } else { system("its start")(error) })?;
+        drop(theirs);
+        let server = Forkserver { control, image };
+        server.wait_until_ready()?;
+        let stat = rustix::fs::fstat(&server.control).map_err(system("its socket"))?;
+        CONTROL.1.store(stat.st_ino, Ordering::Relaxed);
+        CONTROL.0.store(server.control.as_raw_fd(), Ordering::Relaxed);
+        Ok(server)
+    }
+
+    fn wait_until_ready(&self) -> Result<(), StartError> {
+        let mut fds = [PollFd::new(&self.control, PollFlags::IN)];
+        let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+        while poll(&mut fds, Some(&patience)) == Err(Errno::INTR) {}
+        let hello = message::receive::<Hello>(self.control.as_fd(), RecvFlags::DONTWAIT);
+        let not_serving = |why: &str| Err(StartError::NotServing(why.into()));
+        match hello {
+            Ok(Some((Ok(()), _))) => Ok(()),
+            Ok(Some((Err(why), _))) => Err(StartError::NotServing(why)),
+            Ok(None) | Err(Errno::CONNRESET) => not_serving("it ended before it was ready"),
+            Err(Errno::AGAIN) => not_serving("the program's initialisers take more than a minute"),
+            Err(errno) => Err(system("its first message")(errno)),
+        }
+    }
+
+    /// Where the executable's code is in this process.
+    pub(crate) fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Asks for a worker; `None` if the forkserver is gone, which is then forgotten.
+    pub(crate) fn fork(self: &Arc<Self>, timeout: Option<Duration>) -> Result<Option<Worker>, StartError> {
+        let (supervision, report) = pair()?;
+        let flags = SocketFlags::CLOEXEC;
+        let (channel, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(system("a socket pair"))?;
+        let fds = [theirs.as_fd(), report.as_fd()];
+        match message::send(self.control.as_fd(), &Request::Fork { timeout }, &fds) {
+            Ok(()) => Ok(Some(Worker { channel, supervision, _server: Arc::clone(self) })),
+            Err(Errno::PIPE | Errno::CONNRESET) => {
+                state()?.forget(self);
+                Ok(None)
+            }
+            Err(errno) => Err(system("asking for a worker")(errno)),
+        }
+    }
+
+    fn restrict(&self, locks: &Locks) -> Result<(), StartError> {
+        let fds: Vec<_> = locks.rulesets.iter().map(AsFd::as_fd).collect();
+        let request = Request::Restrict { filter: locks.filter.clone() };
+        message::send(self.control.as_fd(), &request, &fds).map_err(system("restricting it"))?;
+        match message::receive::<Restricted>(self.control.as_fd(), RecvFlags::empty()) {
+            Ok(Some((Ok(()), _))) => Ok(()),
+            Ok(Some((Err(why), _))) => Err(StartError::NotServing(why)),
+            Ok(None) => Err(StartError::NotServing("it ended when it was to restrict itself".into())),
+            Err(errno) => Err(system("restricting it")(errno)),
+        }
+    }
+}
+
+impl Worker {
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    ///
+    /// The forkserver is gone, and its workers with it.
+    pub(crate) fn report(&self) -> Result<Option<Report>, Errno> {
+        match message::receive(self.supervision.as_fd(), RecvFlags::DONTWAIT) {
+            Ok(Some((report, _))) => Ok(Some(report)),
+            Ok(None) => Err(Errno::CONNRESET),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// A socket pair that keeps messages apart and tells when the other side is gone.
+fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(system("a socket pair"))
+}
+
+/// The file that this program was executed from, even if it was deleted or replaced since.
+fn open_executable() -> Result<OwnedFd, StartError> {
+    let opened = rustix::fs::open("/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let exe = opened.map_err(|errno| match errno {
+        Errno::ACCESS | Errno::PERM => StartError::Refused(errno.into()),
+        _ => system("/proc/self/exe")(errno),
+    })?;
+    match sys::image::is_mapped_from(exe.as_fd(), open_executable as fn() -> _ as usize) {
+        Ok(true) => Ok(exe),
+        Ok(false) => Err(StartError::OtherExecutable),
+        Err(error) if is_denied(&error) => Err(StartError::Refused(error)),
+        Err(error) => Err(system("/proc/self/maps")(error)),
+    }
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+fn first_argument() -> Vec<CString> {
+    let first = std::env::args_os().next().and_then(|arg| CString::new(arg.into_vec()).ok());
+    vec![first.unwrap_or_else(|| c"sandboxed".to_owned())]
+}
+
+fn mark() -> CString {
+    CString::new(format!("{MARK}={}", sys::spawn::SOCKET)).unwrap_or_default()
+}
+
+/// What the dynamic loader and libc look at; the program's own variables stay here.
+fn loader_variables() -> Vec<CString> {
+    std::env::vars_os()
+        .filter(|(name, _)| name.as_bytes().starts_with(b"LD_") || name == "GLIBC_TUNABLES")
+        .filter_map(|(name, value)| {
+            CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
+        })
+        .collect()
+}
+
+/// Whether this process is a worker, or the calling thread in a sandbox of ours: from there no worker can be
+/// asked for.
+pub(crate) fn is_out_of_reach() -> bool {
+    use crate::enforce::mark::is_inside;
+    is_inside(Placement::Process) || is_inside(Placement::Thread)
+}

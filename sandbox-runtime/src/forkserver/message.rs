@@ -1,0 +1,81 @@
+//! What host and forkserver say to each other, over a socket that keeps messages apart.
+
+use crate::enforce::Filter;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+/// Host to forkserver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Request {
+    /// Fork a worker. Descriptors: its channel, and the socket on which to report its end.
+    Fork {
+        /// Kill it then.
+        timeout: Option<Duration>,
+    },
+    /// Restrict yourself, for good. Descriptors: rulesets. Answered by [`Restricted`].
+    Restrict { filter: Option<Filter> },
+}
+
+/// Forkserver to host: ready, or why not.
+pub(super) type Hello = Result<(), String>;
+/// Forkserver to host: the answer to [`Request::Restrict`].
+pub(super) type Restricted = Result<(), String>;
+
+/// How a worker ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) end: End,
+    /// The most memory that it had resident, in KiB.
+    pub(crate) max_rss: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum End {
+    Exited(i32),
+    Killed(i32),
+    TimedOut,
+    /// There was none: `fork(2)` failed with this errno.
+    NotForked(i32),
+}
+
+/// The longest message; a filter is the largest part.
+const LONGEST: usize = 64 * 1024;
+
+pub(super) fn send<T: Serialize>(socket: BorrowedFd<'_>, message: &T, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let bytes = postcard::to_allocvec(message).map_err(|_| Errno::INVAL)?;
+    crate::wire::send(socket, &[IoSlice::new(&bytes)], fds, SendFlags::empty()).map(drop)
+}
+
+/// A message with its descriptors; `None` at the end of the stream.
+pub(super) fn receive<T: DeserializeOwned>(
+    socket: BorrowedFd<'_>,
+    flags: RecvFlags,
+) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
+    let mut bytes = vec![0; LONGEST];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(crate::wire::MOST_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = loop {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        match rustix::net::recvmsg(socket.as_fd(), &mut parts, &mut control, flags | RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => {}
+            result => break result?.bytes,
+        }
+    };
+    let mut fds = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(some) = message {
+            fds.extend(some);
+        }
+    }
+    if received == 0 {
+        return Ok(None);
+    }
+    let message = postcard::from_bytes(&bytes[..received]).map_err(|_| Errno::BADMSG)?;
+    Ok(Some((message, fds)))
+}

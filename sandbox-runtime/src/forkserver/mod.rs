@@ -1,0 +1,15 @@
+//! The forkserver: a small process of the same executable that forks workers and watches over them.
+//!
+//! [`start`](host::Forkserver) runs the executable again; [`serve`] recognises that before `main`. Host and
+//! server speak [`message`]s. [`identity`] tells when a host has changed so much that its server no longer fits.
+
+mod host;
+mod identity;
+mod message;
+mod serve;
+mod server;
+
+pub(crate) use host::{
+    Forkserver, StartError, Worker, current, is_out_of_reach, restrict_first, restricted, start_for_program,
+};
+pub(crate) use message::{End, Report};

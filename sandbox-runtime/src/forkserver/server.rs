@@ -1,0 +1,198 @@
+//! The forkserver at work: forks a worker for each request, kills it at its deadline, when its host lets go of
+//! it or when the host is gone, and says how it ended.
+
+use super::message::{self, End, Report, Request, Restricted};
+use crate::enforce::Locks;
+use crate::sys::process::{self, Ended, Fork};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::RecvFlags;
+use rustix::process::{Pid, PidfdFlags, Signal};
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+pub(super) struct Server<'a> {
+    control: &'a OwnedFd,
+    /// Readable when the host has ended; `None` where it cannot be seen (another pid namespace).
+    host: Option<OwnedFd>,
+    /// Readable when a child has ended.
+    children: OwnedFd,
+    /// `/proc/thread-self/children`, opened while it can be; `None` where the kernel does not have it.
+    list: Option<OwnedFd>,
+    workers: HashMap<Pid, Worker>,
+}
+
+struct Worker {
+    /// Hangs up when the host lets go.
+    supervision: OwnedFd,
+    deadline: Option<Instant>,
+    timed_out: bool,
+    killed: bool,
+}
+
+impl<'a> Server<'a> {
+    pub(super) fn new(control: &'a OwnedFd) -> io::Result<Server<'a>> {
+        // What a worker leaves behind becomes our child, and is ended.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let host = Pid::from_raw(process::peer(control.as_fd())?.pid);
+        let list = rustix::fs::open("/proc/thread-self/children", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        Ok(Server {
+            control,
+            host: host.and_then(|host| rustix::process::pidfd_open(host, PidfdFlags::empty()).ok()),
+            children: crate::sys::signalfd::of_children()?,
+            list: list.ok(),
+            workers: HashMap::new(),
+        })
+    }
+
+    /// Serves until the host is gone.
+    pub(super) fn run(mut self) -> ! {
+        loop {
+            let ready = self.wait();
+            if ready.host_is_gone {
+                self.end();
+            }
+            if ready.request {
+                self.serve_request();
+            }
+            if ready.child {
+                self.reap();
+            }
+            self.kill_the_due(&ready.let_go);
+        }
+    }
+
+    fn wait(&self) -> Ready {
+        let workers: Vec<(&Pid, &Worker)> = self.workers.iter().filter(|(_, worker)| !worker.killed).collect();
+        let mut fds = vec![PollFd::new(self.control, PollFlags::IN), PollFd::new(&self.children, PollFlags::IN)];
+        fds.extend(workers.iter().map(|(_, worker)| PollFd::new(&worker.supervision, PollFlags::empty())));
+        fds.extend(self.host.as_ref().map(|host| PollFd::new(host, PollFlags::IN)));
+        let deadline = workers.iter().filter_map(|(_, worker)| worker.deadline).min();
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        if poll(&mut fds, left.as_ref()).is_err() {
+            return Ready::default();
+        }
+        let is_set = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        let of_workers = &fds[2..2 + workers.len()];
+        Ready {
+            request: is_set(&fds[0]),
+            child: is_set(&fds[1]),
+            let_go: workers.iter().zip(of_workers).filter(|(_, fd)| is_set(fd)).map(|((pid, _), _)| **pid).collect(),
+            host_is_gone: fds[2 + workers.len()..].iter().any(is_set),
+        }
+    }
+
+    fn serve_request(&mut self) {
+        match message::receive::<Request>(self.control.as_fd(), RecvFlags::DONTWAIT) {
+            Ok(Some((Request::Fork { timeout }, fds))) => {
+                if let Ok([channel, supervision]) = <[OwnedFd; 2]>::try_from(fds) {
+                    self.fork(channel, supervision, timeout);
+                }
+            }
+            Ok(Some((Request::Restrict { filter }, rulesets))) => self.restrict(&Locks { rulesets, filter }),
+            Err(rustix::io::Errno::AGAIN) => {}
+            Ok(None) | Err(_) => self.end(),
+        }
+    }
+
+    fn fork(&mut self, channel: OwnedFd, supervision: OwnedFd, timeout: Option<Duration>) {
+        match process::fork() {
+            Ok(Fork::Child) => crate::worker::run(channel),
+            Ok(Fork::Parent(pid)) => {
+                let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+                self.workers.insert(pid, Worker { supervision, deadline, timed_out: false, killed: false });
+            }
+            Err(error) => {
+                let end = End::NotForked(error.raw_os_error().unwrap_or(libc::EAGAIN));
+                report(supervision.as_fd(), end, 0);
+            }
+        }
+    }
+
+    fn restrict(&self, locks: &Locks) {
+        let restricted: Restricted = locks.close().map(drop).map_err(|error| error.to_string());
+        let is_restricted = restricted.is_ok();
+        // A host that does not hear of it does not go on; half a restriction must not serve.
+        if message::send(self.control.as_fd(), &restricted, &[]).is_err() || !is_restricted {
+            process::exit_now(1);
+        }
+    }
+
+    fn reap(&mut self) {
+        let mut scratch = [0; 1024];
+        while rustix::io::read(&self.children, &mut scratch).is_ok_and(|length| length > 0) {}
+        while let Some(ended) = process::reap_any() {
+            if let Some(worker) = self.workers.remove(&ended.pid) {
+                report(worker.supervision.as_fd(), worker.end(&ended), ended.max_rss);
+            }
+        }
+        self.kill_left_behind();
+    }
+
+    /// Every child of ours that is no worker was left behind by one that ended. As we alone reap them, their
+    /// numbers cannot be others' by now. What they leave behind is ours again, and their end brings us here.
+    fn kill_left_behind(&self) {
+        for pid in self.list.as_ref().map(children).unwrap_or_default() {
+            if !self.workers.contains_key(&pid) {
+                kill(pid);
+            }
+        }
+    }
+
+    fn kill_the_due(&mut self, let_go: &[Pid]) {
+        let now = Instant::now();
+        for (pid, worker) in &mut self.workers {
+            let is_late = worker.deadline.is_some_and(|deadline| now >= deadline);
+            if !worker.killed && (is_late || let_go.contains(pid)) {
+                worker.timed_out = is_late;
+                worker.killed = true;
+                kill(*pid);
+            }
+        }
+    }
+
+    /// Workers die with us too (`PR_SET_PDEATHSIG`), but one could have undone that.
+    fn end(&self) -> ! {
+        self.workers.keys().copied().for_each(kill);
+        process::exit_now(0)
+    }
+}
+
+#[derive(Default)]
+struct Ready {
+    request: bool,
+    child: bool,
+    let_go: Vec<Pid>,
+    host_is_gone: bool,
+}
+
+impl Worker {
+    fn end(&self, ended: &Ended) -> End {
+        match ended.status {
+            _ if self.timed_out => End::TimedOut,
+            status if libc::WIFSIGNALED(status) => End::Killed(libc::WTERMSIG(status)),
+            status => End::Exited(libc::WEXITSTATUS(status)),
+        }
+    }
+}
+
+/// A host that is not there any more has no interest.
+fn report(supervision: BorrowedFd<'_>, end: End, max_rss: u64) {
+    message::send(supervision, &Report { end, max_rss }, &[]).unwrap_or_default();
+}
+
+/// A child that ended meanwhile needs no killing.
+fn kill(pid: Pid) {
+    rustix::process::kill_process(pid, Signal::KILL).unwrap_or_default();
+}
+
+/// The kernel writes the list anew for each read from its start.
+fn children(list: &OwnedFd) -> Vec<Pid> {
+    let mut text = vec![0; 64 * 1024];
+    let length = rustix::io::pread(list, &mut text, 0).unwrap_or(0);
+    let text = String::from_utf8_lossy(&text[..length]);
+    text.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}

@@ -1,0 +1,80 @@
+//! The runtime of the crate `sandboxed`, which re-exports what is for users; see there.
+//!
+//! The modules in the order of a call: [`call`] finds the placement, [`registry`] lists the functions of the
+//! binary, [`policy`] and [`plan`](mod@plan) are data and pure functions, `placement` runs the call (over `forkserver` and
+//! `pool` in a process), `enforce` locks, `worker` runs the body, [`codec`] and [`wire`] carry values, `outcome`
+//! reads the end, [`error`] names it. `sys` is the only place with `unsafe`. Dependencies point down this list.
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!(
+    "`sandboxed` is enforced by the Linux kernel, on x86_64 and aarch64; for other targets write \
+     #[cfg_attr(target_os = \"linux\", sandboxed(...))] and make the dependency one of \
+     `[target.'cfg(target_os = \"linux\")'.dependencies]`"
+);
+
+// First for its macro; last in the order of a call.
+#[macro_use]
+mod sys;
+
+pub mod call;
+pub mod registry;
+
+pub mod policy;
+
+pub mod plan;
+
+mod kernel;
+
+mod placement;
+
+mod forkserver;
+mod pool;
+
+mod enforce;
+
+mod worker;
+
+pub mod codec;
+pub mod wire;
+
+mod outcome;
+
+pub mod error;
+
+pub mod denial;
+
+
+pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
+pub use kernel::kernel;
+pub use plan::{Kernel, Layer, Lost, Placement, Plan, Promise, Unenforceable, plan};
+pub use policy::{
+    Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, optional,
+};
+pub use registry::{Function, functions};
+pub use wire::{frame_limit, set_frame_limit};
+
+/// Starts the forkserver of this process now, if it does not run yet, so that the first call does not wait for
+/// it. Until then a program that has `process` functions and calls none of them has no other process.
+///
+/// # Errors
+///
+/// What the first call would fail with: an executable that cannot be run again, above all.
+pub fn start() -> Result<(), Error> {
+    let started = forkserver::current().map(drop);
+    started.map_err(|error| Error::launch("sandboxed::start", error.to_string(), error.cause()))
+}
+
+/// What the attribute's expansion refers to.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::call::{
+        Allows, AsErr, AsPanic, Call, Entry, Settle, SkippedTest, Strategy, Verdict, VerdictErr, VerdictPanic,
+        in_place, process, program, refuse_to_start, settle, skip_unenforceable, thread,
+    };
+    pub use crate::codec::*;
+    pub use crate::registry::FUNCTIONS;
+    pub use crate::{
+        Access, Allow, Error, Function, Memory, Placement, Policy, Preset, Stdio, ThreadSync, Timeout, optional,
+    };
+    pub use linkme;
+}

@@ -1,0 +1,121 @@
+//! From what was seen of a call to its result.
+
+use crate::error::{Error, ErrorKind, Hint, Ran};
+use crate::forkserver::{End, Report};
+use crate::plan::Plan;
+use crate::registry::Function;
+use crate::wire::{Frame, Kind, Relay, Transcript};
+use crate::worker::{PANICKED, PanicNote, Refusal};
+use std::time::Duration;
+
+/// What a function has beside its transcript.
+pub(crate) struct Circumstances<'a> {
+    pub(crate) function: &'static Function,
+    pub(crate) plan: &'a Plan,
+    pub(crate) relay: &'a Relay,
+}
+
+/// How a call ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The encoded result.
+    Returned(Vec<u8>),
+    /// The exit code of `fn main`.
+    Exit(i32),
+}
+
+impl Circumstances<'_> {
+    pub(crate) fn outcome(&self, transcript: Transcript) -> Result<Outcome, Error> {
+        let ran = match (transcript.begun, transcript.abandoned) {
+            (true, _) => Ran::Yes,
+            (false, true) => Ran::Maybe,
+            (false, false) => Ran::No,
+        };
+        self.kind(transcript).map_err(|kind| {
+            Error::new(self.function.name, kind, ran).with_output(self.relay.captured())
+        })
+    }
+
+    fn kind(&self, transcript: Transcript) -> Result<Outcome, ErrorKind> {
+        if let Some(error) = transcript.bad {
+            return Err(bad(error.to_string()));
+        }
+        if let Some(frame) = transcript.ending {
+            return self.of_frame(frame, transcript.begun);
+        }
+        if transcript.stuck {
+            return Err(self.timed_out());
+        }
+        let note = transcript.panic.as_deref().map(postcard::from_bytes::<PanicNote>);
+        let note = note.transpose().map_err(|_| bad("a note of a panic that is none"))?;
+        match transcript.report {
+            Some(report) => self.of_report(&report, note),
+            None => Err(launch("the forkserver ended during the call")),
+        }
+    }
+
+    fn of_frame(&self, frame: Frame, begun: bool) -> Result<Outcome, ErrorKind> {
+        match (frame.kind, frame.payload.as_slice()) {
+            (Kind::Returned, _) => Ok(Outcome::Returned(frame.payload)),
+            (Kind::ExitCode, [code]) => Ok(Outcome::Exit(i32::from(*code))),
+            (Kind::Unsendable, text) => {
+                Err(ErrorKind::Encode { what: String::from_utf8_lossy(text).into_owned() })
+            }
+            // Before the body begins only our own code speaks.
+            (Kind::Refused, refusal) if !begun => {
+                let refusal: Refusal = postcard::from_bytes(refusal).map_err(|_| bad("a refusal that is none"))?;
+                Err(ErrorKind::Launch { what: refusal.what, cause: refusal.cause })
+            }
+            (kind, _) => Err(bad(format!("a frame of kind {kind:?} at the wrong time"))),
+        }
+    }
+
+    fn of_report(&self, report: &Report, note: Option<PanicNote>) -> Result<Outcome, ErrorKind> {
+        match (report.end, note) {
+            (End::TimedOut, _) => Err(self.timed_out()),
+            (End::NotForked(errno), _) => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                Err(ErrorKind::Launch { what: format!("fork: {error}"), cause: Some(error.into()) })
+            }
+            // It unwound to the top, or aborted: under `panic = "abort"`, or because it panicked in a drop.
+            (End::Exited(PANICKED) | End::Killed(libc::SIGABRT), Some(PanicNote { message, location })) => {
+                Err(ErrorKind::Panicked { message, location })
+            }
+            // `fn main` may end the program as it likes.
+            (End::Exited(code), _) if self.is_program() => Ok(Outcome::Exit(code)),
+            (End::Exited(code), _) => Err(ErrorKind::Exited { code }),
+            (End::Killed(signal), _) => Err(ErrorKind::Killed { signal, hint: self.hint(signal, report) }),
+        }
+    }
+
+    fn is_program(&self) -> bool {
+        self.function.name.ends_with("::main")
+    }
+
+    fn timed_out(&self) -> ErrorKind {
+        ErrorKind::TimedOut { limit: self.plan.timeout.unwrap_or(Duration::MAX) }
+    }
+
+    /// A guess: a worker can make any of this look as it likes.
+    fn hint(&self, signal: i32, report: &Report) -> Option<Hint> {
+        match (signal, self.plan.memory) {
+            (libc::SIGABRT, Some(limit)) => {
+                let near = report.max_rss.saturating_mul(1024) >= limit / 4 * 3;
+                // What the standard library prints before it aborts.
+                let said = self.relay.last_words_hold(b"memory allocation of ");
+                (near || said).then_some(Hint::OutOfMemory { limit })
+            }
+            (libc::SIGSYS, _) => Some(Hint::Filter),
+            (libc::SIGKILL, _) => Some(Hint::KilledFromOutside),
+            _ => None,
+        }
+    }
+}
+
+fn bad(what: impl Into<String>) -> ErrorKind {
+    ErrorKind::BadData { what: what.into() }
+}
+
+fn launch(what: &str) -> ErrorKind {
+    ErrorKind::Launch { what: what.to_owned(), cause: None }
+}

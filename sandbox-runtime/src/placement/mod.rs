@@ -1,0 +1,43 @@
+//! Where a body runs: a worker process, a thread, or the caller's process itself.
+
+pub(crate) mod in_place;
+pub(crate) mod process;
+pub(crate) mod thread;
+
+use crate::codec::CodecError;
+use crate::error::{Error, ErrorKind, Ran};
+use crate::plan::{Placement, Plan, plan};
+use crate::policy::Policy;
+use crate::registry::Function;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// The plan of a call on this kernel. What is lost is reported.
+fn plan_for(function: &'static Function, policy: &Policy, placement: Placement) -> Result<Plan, Error> {
+    let plan = plan(policy, placement, crate::kernel())
+        .map_err(|why| Error::new(function.name, ErrorKind::Unenforceable(why), Ran::No))?;
+    report_lost(function, &plan);
+    Ok(plan)
+}
+
+/// Once per function.
+fn report_lost(function: &'static Function, plan: &Plan) {
+    static REPORTED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+    if plan.lost.is_empty() || !log::log_enabled!(log::Level::Warn) {
+        return;
+    }
+    let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if reported.insert(std::ptr::from_ref(function) as usize) {
+        let lost: Vec<String> = plan.lost.iter().map(ToString::to_string).collect();
+        let placement = plan.placement;
+        log::warn!("sandbox of `{}` in `{placement}` does not hold: {}", function.name, lost.join("; "));
+    }
+}
+
+pub(crate) fn cannot_encode(function: &Function, error: &CodecError) -> Error {
+    Error::new(function.name, ErrorKind::Encode { what: error.to_string() }, Ran::No)
+}
+
+pub(crate) fn bad_data(function: &Function, what: String) -> Error {
+    Error::new(function.name, ErrorKind::BadData { what }, Ran::Yes)
+}

@@ -1,0 +1,71 @@
+//! A new thread that restricts itself. It shares all memory with the others: it contains mistakes, not an
+//! attacker who controls memory.
+
+use super::plan_for;
+use crate::enforce::{Enforced, LockError};
+use crate::error::{Error, ErrorKind, Ran};
+use crate::plan::Placement;
+use crate::policy::Policy;
+use crate::registry::Function;
+use crate::worker::message_of;
+use std::sync::{RwLock, TryLockError};
+
+/// Read-locked while a sandboxed thread lives. `in_place` only ever tries to write-lock it, so that readers
+/// never wait: Landlock's TSYNC would replace the domains of such threads by a weaker one.
+static LIVE: RwLock<()> = RwLock::new(());
+
+/// Runs `body` in a new, restricted thread and waits for it.
+pub(crate) fn call<R: Send>(
+    function: &'static Function,
+    policy: &Policy,
+    body: impl FnOnce() -> R + Send,
+) -> Result<R, Error> {
+    let plan = plan_for(function, policy, Placement::Thread)?;
+    let locks = crate::enforce::Locks::prepare(&plan, function)?;
+    let _alive = LIVE.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let joined = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name(function.name.to_owned());
+        let thread = thread.spawn_scoped(scope, || locks.close().map(|enforced| run(&enforced, body)));
+        thread.map(std::thread::ScopedJoinHandle::join)
+    });
+    let joined = joined.map_err(|error| {
+        Error::launch(function.name, format!("a thread cannot be started: {error}"), Some(error.into()))
+    })?;
+    finished(joined).map_err(|failure| match failure {
+        Failure::NotLocked(error) => error.of(function.name),
+        Failure::Panicked(message) => {
+            Error::new(function.name, ErrorKind::Panicked { message, location: None }, Ran::Yes)
+        }
+    })
+}
+
+enum Failure {
+    NotLocked(LockError),
+    Panicked(String),
+}
+
+fn finished<R>(joined: std::thread::Result<Result<R, LockError>>) -> Result<R, Failure> {
+    match joined {
+        Ok(result) => result.map_err(Failure::NotLocked),
+        Err(payload) => {
+            let message = message_of(&*payload);
+            // Dropping it runs code of the body's, which is to run in its sandbox alone.
+            std::mem::forget(payload);
+            Err(Failure::Panicked(message))
+        }
+    }
+}
+
+/// The token is what makes it impossible to come here unlocked.
+fn run<R>(_enforced: &Enforced, body: impl FnOnce() -> R) -> R {
+    body()
+}
+
+/// Runs `restrict` while no sandboxed thread lives or begins; `None` if one does.
+pub(super) fn while_none_lives<R>(restrict: impl FnOnce() -> R) -> Option<R> {
+    match LIVE.try_write() {
+        Ok(_alone) => Some(restrict()),
+        Err(TryLockError::Poisoned(_alone)) => Some(restrict()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}

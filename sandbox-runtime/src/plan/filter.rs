@@ -1,0 +1,64 @@
+//! The part of a plan that a system call filter holds.
+
+use super::{Layer, Placement, Promise};
+use crate::policy::{Access, Allow, NetAccess, Policy};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The kinds of sockets that a grant needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sockets {
+    /// TCP over IPv4 and IPv6.
+    pub tcp: bool,
+    /// UDP over IPv4 and IPv6.
+    pub udp: bool,
+    /// Unix sockets. Connected pairs (`socketpair(2)`, not datagram) need no grant.
+    pub unix: bool,
+}
+
+impl Sockets {
+    pub(super) fn needed_by(policy: &Policy) -> Sockets {
+        let port = |access| policy.names_port(access);
+        Sockets {
+            tcp: port(NetAccess::BindTcp) || port(NetAccess::ConnectTcp),
+            udp: port(NetAccess::BindUdp) || port(NetAccess::ConnectSendUdp) || policy.allows(Allow::Udp),
+            unix: policy.names_right(Access::RESOLVE_UNIX) || policy.allows(Allow::AbstractUnixSocket),
+        }
+    }
+}
+
+/// What a filter refuses. Everything else passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterPlan {
+    /// The placement, which whoever runs under the filter can ask for: see `enforce::mark`.
+    pub mark: Placement,
+    /// The kinds of sockets that may be made.
+    pub sockets: Sockets,
+    /// Refuse `listen(2)`.
+    pub listen: bool,
+    /// Refuse `MSG_FASTOPEN`, which before Linux 7.2 passes by Landlock's `connect_tcp`.
+    pub fastopen: bool,
+    /// Refuse changing mode, owner, times and extended attributes.
+    pub metadata: bool,
+    /// Refuse truncating by path, where Landlock cannot (before ABI 3).
+    pub truncate: bool,
+}
+
+impl FilterPlan {
+    pub(super) fn holding(
+        held: &BTreeMap<Promise, Vec<Layer>>,
+        sockets: Sockets,
+        mark: Placement,
+    ) -> Option<FilterPlan> {
+        let filter = |promise| held.get(&promise).is_some_and(|layers| layers.contains(&Layer::Filter));
+        let only_filter = |promise| held.get(&promise).is_some_and(|layers| layers == &[Layer::Filter]);
+        filter(Promise::OtherSockets).then(|| FilterPlan {
+            mark,
+            sockets,
+            listen: filter(Promise::Listen),
+            fastopen: held.contains_key(&Promise::Port(NetAccess::ConnectTcp)),
+            metadata: filter(Promise::Metadata),
+            truncate: only_filter(Promise::File(Access::TRUNCATE)),
+        })
+    }
+}

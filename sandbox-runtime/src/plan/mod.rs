@@ -1,0 +1,443 @@
+//! What holds each promise: one pure function of the policy, the placement and the kernel.
+//!
+//! Enforcement, errors, reports and the support table are all read off the [`Plan`], so they cannot disagree.
+
+mod filter;
+mod ruleset;
+#[cfg(test)]
+mod tests;
+
+pub use filter::{FilterPlan, Sockets};
+pub use ruleset::{PathRule, PortRule, RulesetPlan};
+
+use crate::policy::{Access, Allow, Demand, Memory, NetAccess, Policy, Stdio, ThreadSync, Timeout};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// The newest Landlock ABI that this library knows; a newer one works as this one.
+pub const NEWEST_ABI: u32 = 11;
+
+/// The limits of a `process` function that names none.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The limits of a `process` function that names none, in bytes.
+pub const DEFAULT_MEMORY: u64 = 1 << 30;
+
+/// What the kernel has, found by asking it, never from its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Kernel {
+    /// The Landlock ABI; 0 where there is none.
+    pub abi: u32,
+    /// The Landlock errata that are fixed, bit number = erratum - 1 (`LANDLOCK_CREATE_RULESET_ERRATA`).
+    pub errata: u32,
+    /// Whether system call filters can be installed (`SECCOMP_SET_MODE_FILTER`).
+    pub seccomp: bool,
+}
+
+impl Kernel {
+    /// A kernel as data, to plan for one that is not running.
+    ///
+    /// ```
+    /// use sandboxed_runtime::{Kernel, Placement, Policy, plan};
+    /// let old = Kernel::with(3, 0, true);
+    /// let error = plan(&Policy::new().tcp_bind(80), Placement::Process, old).unwrap_err();
+    /// assert!(error.to_string().contains("needs Landlock ABI 4, and this kernel has 3"));
+    /// ```
+    pub const fn with(abi: u32, errata: u32, seccomp: bool) -> Kernel {
+        Kernel { abi, errata, seccomp }
+    }
+}
+
+/// Where the body of a function runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Placement {
+    /// A worker process, forked from the forkserver.
+    Process,
+    /// A new thread that restricts itself.
+    Thread,
+    /// The caller, after its whole process was restricted for good.
+    InPlace,
+}
+
+impl Placement {
+    /// The word in the attribute.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Placement::Process => "process",
+            Placement::Thread => "thread",
+            Placement::InPlace => "in_place",
+        }
+    }
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// One thing refused or limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Promise {
+    /// No use of this file system right outside the grants.
+    File(Access),
+    /// No use of this right on other ports than the granted.
+    Port(NetAccess),
+    /// No `listen(2)`: on an unbound TCP socket it opens an ephemeral port.
+    Listen,
+    /// No sockets of other families and types: raw, packet, netlink, vsock, MPTCP, SCTP and the like.
+    OtherSockets,
+    /// No io_uring, which would pass by a system call filter.
+    IoUring,
+    /// No connection to abstract Unix sockets outside the sandbox.
+    AbstractUnixSocket,
+    /// No signals to processes outside the sandbox.
+    Signal,
+    /// No tracing of processes outside the sandbox.
+    Ptrace,
+    /// No change of mode, owner, times or extended attributes.
+    Metadata,
+    /// The existence and metadata of files outside the grants cannot be seen.
+    Existence,
+    /// No new processes.
+    NewProcesses,
+    /// No other system call that reaches outside: `prlimit64` on the host, `setpriority`, `keyctl` and the like.
+    OtherSystemCalls,
+    /// At most so much address space.
+    Memory,
+    /// No memory that the limit does not count: memfd, System V.
+    UncountedMemory,
+    /// At most so much wall time.
+    Timeout,
+    /// The host's terminal and output streams cannot be reached.
+    HostStdio,
+    /// No environment variables but the named.
+    Environment,
+}
+
+/// The promise in words, for an error or a report.
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Promise::File(right) => write!(f, "no {right} outside the grants"),
+            Promise::Port(access) => write!(f, "no {} but to the granted ports", access.name()),
+            Promise::Listen => f.write_str("no listen on unbound sockets"),
+            Promise::OtherSockets => f.write_str("no sockets of other families and types"),
+            Promise::IoUring => f.write_str("no io_uring"),
+            Promise::AbstractUnixSocket => f.write_str("no abstract_unix_socket outside the sandbox"),
+            Promise::Signal => f.write_str("no signal to processes outside the sandbox"),
+            Promise::Ptrace => f.write_str("no ptrace of processes outside the sandbox"),
+            Promise::Metadata => f.write_str("no change of file mode, owner, times or extended attributes"),
+            Promise::Existence => f.write_str("existence and metadata of files outside the grants are hidden"),
+            Promise::NewProcesses => f.write_str("no new processes"),
+            Promise::OtherSystemCalls => f.write_str("no other system calls that reach other processes"),
+            Promise::Memory => f.write_str("at most the given memory"),
+            Promise::UncountedMemory => f.write_str("no memory that the limit does not count (memfd, System V)"),
+            Promise::Timeout => f.write_str("at most the given wall time"),
+            Promise::HostStdio => f.write_str("the host's terminal and output streams are out of reach"),
+            Promise::Environment => f.write_str("no environment variables but the named"),
+        }
+    }
+}
+
+/// A mechanism that can hold a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Layer {
+    /// Landlock, from this ABI on.
+    Landlock(u32),
+    /// A system call filter (seccomp).
+    Filter,
+    /// A resource limit of the worker.
+    Rlimit,
+    /// The forkserver, which kills at a deadline.
+    Forkserver,
+    /// The worker was given nothing else.
+    Nothing,
+    /// The default-deny filter of `process`, which this version does not have yet.
+    DefaultDenyFilter,
+}
+
+impl Layer {
+    fn is_there(self, kernel: Kernel) -> bool {
+        match self {
+            Layer::Landlock(least) => kernel.abi >= least,
+            Layer::Filter => kernel.seccomp,
+            Layer::Rlimit | Layer::Forkserver | Layer::Nothing => true,
+            Layer::DefaultDenyFilter => false,
+        }
+    }
+}
+
+/// A promise that no layer holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// What is not held.
+    pub promise: Promise,
+    /// What could hold it elsewhere; empty where nothing can on any kernel.
+    pub could: Vec<Layer>,
+}
+
+/// The promise, and what it would need.
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let needs: Vec<String> = self
+            .could
+            .iter()
+            .map(|layer| match layer {
+                Layer::Landlock(abi) => format!("Landlock ABI {abi}"),
+                Layer::Filter => "seccomp filters".into(),
+                Layer::DefaultDenyFilter => "the default-deny filter that this version lacks".into(),
+                Layer::Rlimit | Layer::Forkserver | Layer::Nothing => "placement `process`".into(),
+            })
+            .collect();
+        match needs.as_slice() {
+            [] => write!(f, "{} (nothing can hold it)", self.promise),
+            needs => write!(f, "{} (needs {})", self.promise, needs.join(" or ")),
+        }
+    }
+}
+
+/// What holds each promise, and what to hand to the kernel for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use]
+pub struct Plan {
+    /// Where the body runs.
+    pub placement: Placement,
+    /// The kernel it was made for.
+    pub kernel: Kernel,
+    /// Every promise that is held, with all the layers that hold it.
+    pub held: BTreeMap<Promise, Vec<Layer>>,
+    /// Every promise that is not held; reported once per function.
+    pub lost: Vec<Lost>,
+    /// For Landlock; `None` where it has nothing to hold.
+    pub ruleset: Option<RulesetPlan>,
+    /// For seccomp; `None` where it has nothing to hold.
+    pub filter: Option<FilterPlan>,
+    /// `process`: the wall time of a call.
+    pub timeout: Option<Duration>,
+    /// `process`: `RLIMIT_AS`, in bytes.
+    pub memory: Option<u64>,
+    /// `process`: the variables to pass.
+    pub env: Vec<String>,
+    /// `process`: what becomes of stdout and stderr.
+    pub stdio: Stdio,
+    /// `process`: whether files are granted, and with them the caller's working directory.
+    pub files: bool,
+    /// `in_place`: what to do about other threads.
+    pub thread_sync: ThreadSync,
+}
+
+/// A policy that this kernel cannot enforce.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub struct Unenforceable {
+    /// Where the body was to run.
+    pub placement: Placement,
+    /// What the kernel has.
+    pub kernel: Kernel,
+    /// The promises that cannot be held and must be.
+    pub lost: Vec<Lost>,
+    /// Whether the attribute says `strict`.
+    pub strict: bool,
+}
+
+impl fmt::Display for Unenforceable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot be enforced: ")?;
+        let needed = self.lost.iter().filter_map(Lost::least_abi).max();
+        let promises: Vec<String> = match self.lost.len() {
+            0..=3 => self.lost.iter().map(|lost| format!("`{}`", lost.promise)).collect(),
+            many => {
+                let rest = format!("{} more", many - 2);
+                self.lost[..2].iter().map(|lost| format!("`{}`", lost.promise)).chain([rest]).collect()
+            }
+        };
+        f.write_str(&promises.join(", "))?;
+        match (needed, self.kernel.abi) {
+            (Some(needed), 0) => write!(f, " needs Landlock ABI {needed}, and this kernel has no Landlock")?,
+            (Some(needed), has) if needed > has => {
+                write!(f, " needs Landlock ABI {needed}, and this kernel has {has}")?
+            }
+            _ => write!(f, ": no layer that this version has on this kernel holds it")?,
+        }
+        match self.strict {
+            true => f.write_str("; drop `strict`, or write `best_effort`, if less is acceptable"),
+            false => f.write_str("; write `best_effort` if less is acceptable"),
+        }
+    }
+}
+
+impl Lost {
+    /// The least Landlock ABI that would hold it, if one would.
+    pub fn least_abi(&self) -> Option<u32> {
+        self.could.iter().find_map(|layer| match layer {
+            Layer::Landlock(abi) => Some(*abi),
+            _ => None,
+        })
+    }
+
+    fn must_be_held(&self, policy: &Policy, placement: Placement) -> bool {
+        if self.could.is_empty() {
+            return false;
+        }
+        match policy.demand {
+            Demand::Strict => true,
+            Demand::BestEffort => false,
+            Demand::Default if is_about_files(self.promise) || is_named(self.promise, policy) => true,
+            // What only the filter to come will hold is reported until then.
+            Demand::Default => {
+                placement == Placement::Process && !self.could.contains(&Layer::DefaultDenyFilter)
+            }
+        }
+    }
+}
+
+/// Works out what holds each promise of `policy` when it runs in `placement` on `kernel`.
+///
+/// # Errors
+///
+/// The promises that must be held and cannot be: see the table in the crate's documentation.
+pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Plan, Unenforceable> {
+    let kernel = Kernel { abi: kernel.abi.min(NEWEST_ABI), ..kernel };
+    let policy = &policy.expanded(kernel.abi);
+    let sockets = Sockets::needed_by(policy);
+    let (mut held, mut lost) = (BTreeMap::new(), Vec::new());
+    for promise in promises(policy, placement) {
+        let could = layers(promise, policy, placement, sockets);
+        let by: Vec<Layer> = could.iter().copied().filter(|layer| layer.is_there(kernel)).collect();
+        match by.is_empty() {
+            false => drop(held.insert(promise, by)),
+            true => lost.push(Lost { promise, could }),
+        }
+    }
+    let must: Vec<Lost> = lost.iter().filter(|lost| lost.must_be_held(policy, placement)).cloned().collect();
+    if !must.is_empty() {
+        let strict = policy.demand == Demand::Strict;
+        return Err(Unenforceable { placement, kernel, lost: must, strict });
+    }
+    let process = placement == Placement::Process;
+    Ok(Plan {
+        placement,
+        kernel,
+        ruleset: RulesetPlan::holding(&held, policy, kernel),
+        filter: FilterPlan::holding(&held, sockets, placement),
+        timeout: timeout(policy).filter(|_| process),
+        memory: memory(policy).filter(|_| process),
+        env: if process { policy.env.clone() } else { Vec::new() },
+        stdio: policy.stdio,
+        files: policy.names_files(),
+        thread_sync: policy.thread_sync,
+        held,
+        lost,
+    })
+}
+
+/// Every promise that a policy makes in a placement.
+fn promises(policy: &Policy, placement: Placement) -> Vec<Promise> {
+    let mut all: Vec<Promise> = Access::ALL.iter().map(|right| Promise::File(right.0)).collect();
+    all.extend(NetAccess::ALL.into_iter().filter(|access| !opens_port(*access, policy)).map(Promise::Port));
+    all.extend([Promise::Listen, Promise::OtherSockets, Promise::IoUring, Promise::Ptrace, Promise::Existence]);
+    let mut unless = |what, promise| {
+        if !policy.allows(what) {
+            all.push(promise);
+        }
+    };
+    unless(Allow::AbstractUnixSocket, Promise::AbstractUnixSocket);
+    unless(Allow::Signal, Promise::Signal);
+    unless(Allow::Metadata, Promise::Metadata);
+    if placement == Placement::Process {
+        all.extend(promises_of_a_worker(policy));
+    }
+    all
+}
+
+fn promises_of_a_worker(policy: &Policy) -> Vec<Promise> {
+    let mut all = vec![Promise::OtherSystemCalls, Promise::Environment];
+    if !policy.names_right(Access::EXECUTE) {
+        all.push(Promise::NewProcesses);
+    }
+    if memory(policy).is_some() {
+        all.extend([Promise::Memory, Promise::UncountedMemory]);
+    }
+    if timeout(policy).is_some() {
+        all.push(Promise::Timeout);
+    }
+    if policy.stdio != Stdio::Inherit {
+        all.push(Promise::HostStdio);
+    }
+    all
+}
+
+/// `allow(udp)` opens every port.
+fn opens_port(access: NetAccess, policy: &Policy) -> bool {
+    matches!(access, NetAccess::BindUdp | NetAccess::ConnectSendUdp) && policy.allows(Allow::Udp)
+}
+
+/// Every layer that can hold a promise on some kernel; empty where none can on any.
+fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sockets) -> Vec<Layer> {
+    // What a filter can refuse as a whole it cannot refuse in part.
+    let filter_if = |refused: bool, layer| if refused { vec![layer, Layer::Filter] } else { vec![layer] };
+    // In a thread or in place only single calls are refused, so these promises have no second layer there.
+    let or_default_deny = |layer: Option<Layer>| -> Vec<Layer> {
+        layer.into_iter().chain((placement == Placement::Process).then_some(Layer::DefaultDenyFilter)).collect()
+    };
+    match promise {
+        Promise::File(Access::RESOLVE_UNIX) => filter_if(!sockets.unix, Layer::Landlock(9)),
+        // Landlock refuses every rename across directories where it cannot grant them.
+        Promise::File(Access::REFER) => vec![Layer::Landlock(1)],
+        // The filter refuses `truncate(2)` everywhere; `ftruncate(2)` needs a file that was opened for writing.
+        Promise::File(Access::TRUNCATE) => vec![Layer::Landlock(3), Layer::Filter],
+        Promise::File(Access::IOCTL_DEV) => or_default_deny(Some(Layer::Landlock(5))),
+        Promise::File(right) => vec![Layer::Landlock(right.least_abi())],
+        Promise::Port(access @ (NetAccess::BindTcp | NetAccess::ConnectTcp)) => {
+            filter_if(!sockets.tcp, Layer::Landlock(access.least_abi()))
+        }
+        Promise::Port(access) => filter_if(!sockets.udp, Layer::Landlock(access.least_abi())),
+        Promise::Listen if policy.names_port(NetAccess::BindTcp) => Vec::new(),
+        Promise::Listen | Promise::OtherSockets | Promise::IoUring | Promise::Metadata => vec![Layer::Filter],
+        Promise::AbstractUnixSocket => filter_if(!sockets.unix, Layer::Landlock(6)),
+        Promise::Signal => or_default_deny(Some(Layer::Landlock(6))),
+        Promise::Ptrace => or_default_deny(Some(Layer::Landlock(1))),
+        Promise::Existence if policy.names_files() => Vec::new(),
+        Promise::Existence | Promise::NewProcesses | Promise::OtherSystemCalls | Promise::UncountedMemory => {
+            or_default_deny(None)
+        }
+        Promise::Memory => vec![Layer::Rlimit],
+        Promise::Timeout => vec![Layer::Forkserver],
+        Promise::HostStdio | Promise::Environment => vec![Layer::Nothing],
+    }
+}
+
+/// The first column of the table of what must be held: files. Devices are refused only by name.
+fn is_about_files(promise: Promise) -> bool {
+    matches!(promise, Promise::File(right)
+        if !matches!(right, Access::IOCTL_DEV | Access::RESOLVE_UNIX))
+}
+
+/// Whether the attribute names this kind of access.
+fn is_named(promise: Promise, policy: &Policy) -> bool {
+    match promise {
+        Promise::File(right) => policy.names_right(right),
+        Promise::Port(access) => policy.names_port(access),
+        _ => false,
+    }
+}
+
+fn timeout(policy: &Policy) -> Option<Duration> {
+    match policy.timeout {
+        None => Some(DEFAULT_TIMEOUT),
+        Some(Timeout::After(limit)) => Some(limit),
+        Some(Timeout::Never) => None,
+    }
+}
+
+fn memory(policy: &Policy) -> Option<u64> {
+    match policy.memory {
+        None => Some(DEFAULT_MEMORY),
+        Some(Memory::Bytes(bytes)) => Some(bytes),
+        Some(Memory::Unlimited) => None,
+    }
+}

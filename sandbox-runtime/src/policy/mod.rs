@@ -1,0 +1,252 @@
+//! What may be done: the keys of the attribute as data. No system calls here.
+
+mod access;
+mod display;
+mod preset;
+mod values;
+
+pub(crate) use display::{duration, size};
+pub use access::{Access, NetAccess};
+pub use preset::Preset;
+pub use values::{
+    Allow, Memory, Names, Optional, Paths, Ports, Stdio, ThreadSync, Timeout, optional,
+};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+/// A policy: what is granted, and the limits. Everything else is refused where it can be.
+///
+/// Every key of the attribute is a method here; [`Display`](std::fmt::Display) prints the attribute that
+/// would make the policy.
+///
+/// ```
+/// use sandboxed_runtime::Policy;
+/// let policy = Policy::new().read(["/etc/site", "/var/www"]).tcp_bind(8080);
+/// assert_eq!(policy.to_string(), r#"read = ["/etc/site", "/var/www"], tcp_bind = 8080"#);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "a policy does nothing until something runs under it"]
+pub struct Policy {
+    pub(crate) paths: Vec<PathGrant>,
+    pub(crate) ports: Vec<PortGrant>,
+    pub(crate) allow: BTreeSet<Allow>,
+    pub(crate) presets: BTreeSet<Preset>,
+    pub(crate) timeout: Option<Timeout>,
+    pub(crate) memory: Option<Memory>,
+    pub(crate) env: Vec<String>,
+    pub(crate) stdio: Stdio,
+    pub(crate) demand: Demand,
+    pub(crate) thread_sync: ThreadSync,
+}
+
+/// The key under which a path was granted; its rights follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum PathKey {
+    Read,
+    Write,
+    Execute,
+    Unix,
+    Fs(Access),
+}
+
+impl PathKey {
+    pub(crate) fn rights(self) -> Access {
+        match self {
+            PathKey::Read => Access::READ,
+            PathKey::Write => Access::WRITE,
+            PathKey::Execute => Access::RUN,
+            PathKey::Unix => Access::RESOLVE_UNIX,
+            PathKey::Fs(right) => right,
+        }
+    }
+
+    /// The word to write in the attribute.
+    pub(crate) fn word(self) -> String {
+        match self {
+            PathKey::Read => "read".into(),
+            PathKey::Write => "write".into(),
+            PathKey::Execute => "execute".into(),
+            PathKey::Unix => "unix".into(),
+            PathKey::Fs(right) => right.to_string(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PathGrant {
+    pub(crate) key: PathKey,
+    pub(crate) path: PathBuf,
+    /// May be missing.
+    pub(crate) optional: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PortGrant {
+    pub(crate) access: NetAccess,
+    pub(crate) ports: RangeInclusive<u16>,
+}
+
+/// What to do when a promise cannot be held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Demand {
+    #[default]
+    Default,
+    Strict,
+    BestEffort,
+}
+
+impl Policy {
+    /// Grants nothing, with the default limits of a function: 30 s and 1 GiB in `process`.
+    pub fn new() -> Policy {
+        Policy::default()
+    }
+
+    /// Grants nothing and limits nothing: what `fn main` begins with.
+    pub fn for_program() -> Policy {
+        Policy::new().timeout(Timeout::Never).memory(Memory::Unlimited)
+    }
+
+    /// A copy of `base`, for `policy = EXPR`.
+    #[doc(hidden)]
+    pub fn from_base(base: impl Into<Policy>) -> Policy {
+        base.into()
+    }
+
+    /// Grants reading files and listing directories, at and below the paths. No execution. Landlock ABI 1.
+    pub fn read(self, paths: impl Paths) -> Policy {
+        self.grant(PathKey::Read, paths)
+    }
+
+    /// Grants writing, truncating, making, removing and renaming at and below the paths, no reading.
+    /// Landlock ABI 1; renames across directories need ABI 2.
+    pub fn write(self, paths: impl Paths) -> Policy {
+        self.grant(PathKey::Write, paths)
+    }
+
+    /// Grants running and reading the programs at and below the paths. Landlock ABI 1.
+    pub fn execute(self, paths: impl Paths) -> Policy {
+        self.grant(PathKey::Execute, paths)
+    }
+
+    /// Grants connecting to the pathname sockets at and below the paths. Landlock ABI 9.
+    pub fn unix(self, paths: impl Paths) -> Policy {
+        self.grant(PathKey::Unix, paths)
+    }
+
+    /// Grants single Landlock rights at and below the paths; each right names its least ABI.
+    pub fn fs(self, rights: Access, paths: impl Paths) -> Policy {
+        rights.each().fold(self, |policy, right| policy.grant(PathKey::Fs(right), &paths))
+    }
+
+    /// Grants binding TCP sockets to the ports (and, by that, listening). Landlock ABI 4.
+    pub fn tcp_bind(self, ports: impl Ports) -> Policy {
+        self.grant_ports(NetAccess::BindTcp, ports)
+    }
+
+    /// Grants connecting TCP sockets to the ports, at any address. Landlock ABI 4.
+    pub fn tcp_connect(self, ports: impl Ports) -> Policy {
+        self.grant_ports(NetAccess::ConnectTcp, ports)
+    }
+
+    /// Grants binding UDP sockets to the ports. Landlock ABI 10; `allow(udp)` works everywhere.
+    pub fn udp_bind(self, ports: impl Ports) -> Policy {
+        self.grant_ports(NetAccess::BindUdp, ports)
+    }
+
+    /// Grants sending and connecting UDP sockets to the ports, at any address. The kernel binds such a socket
+    /// to a free port by itself, so this grants binding to port 0 too. Landlock ABI 10.
+    pub fn udp_connect(self, ports: impl Ports) -> Policy {
+        self.grant_ports(NetAccess::ConnectSendUdp, ports)
+    }
+
+    /// Opens what is otherwise refused as a whole.
+    pub fn allow(mut self, what: Allow) -> Policy {
+        self.allow.insert(what);
+        self
+    }
+
+    /// Grants a named bundle.
+    pub fn preset(mut self, preset: Preset) -> Policy {
+        self.presets.insert(preset);
+        self
+    }
+
+    /// Limits the wall time of a call. `process` only.
+    pub fn timeout(mut self, limit: impl Into<Timeout>) -> Policy {
+        self.timeout = Some(limit.into());
+        self
+    }
+
+    /// Limits the address space of a worker (`RLIMIT_AS`), in bytes. `process` only.
+    pub fn memory(mut self, limit: impl Into<Memory>) -> Policy {
+        self.memory = Some(limit.into());
+        self
+    }
+
+    /// Passes environment variables to a worker; none by default. `process` only.
+    pub fn env(mut self, names: impl Names) -> Policy {
+        names.for_each(&mut |name| self.env.push(name.to_owned()));
+        self
+    }
+
+    /// Says what becomes of a worker's stdout and stderr. `process` only.
+    pub fn stdio(mut self, stdio: Stdio) -> Policy {
+        self.stdio = stdio;
+        self
+    }
+
+    /// Makes every promise that cannot be held an error, in every placement.
+    pub fn strict(mut self) -> Policy {
+        self.demand = Demand::Strict;
+        self
+    }
+
+    /// Runs even if promises cannot be held; they are reported.
+    pub fn best_effort(mut self) -> Policy {
+        self.demand = Demand::BestEffort;
+        self
+    }
+
+    /// Says what to do about other threads where the kernel cannot restrict them. `in_place` only.
+    pub fn thread_sync(mut self, how: ThreadSync) -> Policy {
+        self.thread_sync = how;
+        self
+    }
+
+    fn grant(mut self, key: PathKey, paths: impl Paths) -> Policy {
+        paths.for_each(&mut |path: &Path, optional| {
+            self.paths.push(PathGrant { key, path: path.to_owned(), optional });
+        });
+        self
+    }
+
+    fn grant_ports(mut self, access: NetAccess, ports: impl Ports) -> Policy {
+        ports.for_each(&mut |ports| self.ports.push(PortGrant { access, ports }));
+        self
+    }
+
+    pub(crate) fn names_files(&self) -> bool {
+        self.paths.iter().any(|grant| grant.key != PathKey::Unix)
+    }
+
+    pub(crate) fn names_right(&self, right: Access) -> bool {
+        self.paths.iter().any(|grant| grant.key.rights().contains(right))
+    }
+
+    pub(crate) fn names_port(&self, access: NetAccess) -> bool {
+        self.ports.iter().any(|grant| grant.access == access)
+    }
+
+    pub(crate) fn allows(&self, what: Allow) -> bool {
+        self.allow.contains(&what)
+    }
+}
+
+impl From<&Policy> for Policy {
+    fn from(policy: &Policy) -> Policy {
+        policy.clone()
+    }
+}

@@ -1,0 +1,225 @@
+//! What the keys of an attribute take as values: paths, ports, names, durations, sizes.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// One or more paths: the value of `read`, `write`, `execute`, `unix` and of each right in `fs(...)`.
+pub trait Paths {
+    /// Calls `each` with every path and whether it may be missing.
+    fn for_each(&self, each: &mut dyn FnMut(&Path, bool));
+}
+
+macro_rules! one_path {
+    ($($type:ty),*) => {$(
+        impl Paths for $type {
+            fn for_each(&self, each: &mut dyn FnMut(&Path, bool)) {
+                each(self.as_ref(), false)
+            }
+        }
+    )*};
+}
+one_path!(str, String, OsStr, OsString, Path, PathBuf);
+
+impl Paths for Cow<'_, str> {
+    fn for_each(&self, each: &mut dyn FnMut(&Path, bool)) {
+        each(Path::new(&**self), false)
+    }
+}
+
+impl Paths for Cow<'_, Path> {
+    fn for_each(&self, each: &mut dyn FnMut(&Path, bool)) {
+        each(self, false)
+    }
+}
+
+/// A path that is granted if it is there, and otherwise passed over. Made by [`optional`].
+#[derive(Clone, Copy, Debug)]
+pub struct Optional<P>(P);
+
+/// Grants `paths` where they exist and passes over those that do not.
+///
+/// ```
+/// use sandboxed_runtime::{Policy, optional};
+/// let policy = Policy::new().read("/usr").read(optional("/lib64"));
+/// assert_eq!(policy.to_string(), r#"read = ["/usr", optional("/lib64")]"#);
+/// ```
+pub const fn optional<P: Paths>(paths: P) -> Optional<P> {
+    Optional(paths)
+}
+
+impl<P: Paths> Paths for Optional<P> {
+    fn for_each(&self, each: &mut dyn FnMut(&Path, bool)) {
+        self.0.for_each(&mut |path, _| each(path, true))
+    }
+}
+
+/// One or more ports: the value of `tcp_bind`, `tcp_connect`, `udp_bind`, `udp_connect`.
+pub trait Ports {
+    /// Calls `each` with every range of ports.
+    fn for_each(&self, each: &mut dyn FnMut(RangeInclusive<u16>));
+}
+
+impl Ports for u16 {
+    fn for_each(&self, each: &mut dyn FnMut(RangeInclusive<u16>)) {
+        each(*self..=*self)
+    }
+}
+
+impl Ports for RangeInclusive<u16> {
+    fn for_each(&self, each: &mut dyn FnMut(RangeInclusive<u16>)) {
+        if !self.is_empty() {
+            each(self.clone())
+        }
+    }
+}
+
+impl Ports for Range<u16> {
+    fn for_each(&self, each: &mut dyn FnMut(RangeInclusive<u16>)) {
+        if !self.is_empty() {
+            each(self.start..=self.end - 1)
+        }
+    }
+}
+
+/// One or more names of environment variables: the value of `env`.
+pub trait Names {
+    /// Calls `each` with every name.
+    fn for_each(&self, each: &mut dyn FnMut(&str));
+}
+
+impl Names for str {
+    fn for_each(&self, each: &mut dyn FnMut(&str)) {
+        each(self)
+    }
+}
+
+impl Names for String {
+    fn for_each(&self, each: &mut dyn FnMut(&str)) {
+        each(self)
+    }
+}
+
+macro_rules! collections {
+    ($trait:ident, $($item:ty),+) => {
+        impl<T: $trait + ?Sized> $trait for &T {
+            fn for_each(&self, each: &mut dyn FnMut($($item),+)) {
+                (**self).for_each(each)
+            }
+        }
+        impl<T: $trait> $trait for [T] {
+            fn for_each(&self, each: &mut dyn FnMut($($item),+)) {
+                self.iter().for_each(|item| item.for_each(each))
+            }
+        }
+        impl<T: $trait, const N: usize> $trait for [T; N] {
+            fn for_each(&self, each: &mut dyn FnMut($($item),+)) {
+                self.as_slice().for_each(each)
+            }
+        }
+        impl<T: $trait> $trait for Vec<T> {
+            fn for_each(&self, each: &mut dyn FnMut($($item),+)) {
+                self.as_slice().for_each(each)
+            }
+        }
+        impl<T: $trait> $trait for Option<T> {
+            fn for_each(&self, each: &mut dyn FnMut($($item),+)) {
+                self.as_slice().for_each(each)
+            }
+        }
+    };
+}
+collections!(Paths, &Path, bool);
+collections!(Ports, RangeInclusive<u16>);
+collections!(Names, &str);
+
+/// How long a call may take in wall time: the value of `timeout`. Default for a function: 30 s; for `main`: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Timeout {
+    /// At most this long.
+    After(Duration),
+    /// No limit.
+    Never,
+}
+
+impl From<Duration> for Timeout {
+    fn from(limit: Duration) -> Timeout {
+        Timeout::After(limit)
+    }
+}
+
+/// How much address space a worker may map, in bytes (`RLIMIT_AS`): the value of `memory`.
+/// Default for a function: 1 GiB; for `main`: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Memory {
+    /// At most this many bytes.
+    Bytes(u64),
+    /// No limit.
+    Unlimited,
+}
+
+impl From<u64> for Memory {
+    fn from(bytes: u64) -> Memory {
+        Memory::Bytes(bytes)
+    }
+}
+
+impl From<usize> for Memory {
+    fn from(bytes: usize) -> Memory {
+        Memory::Bytes(bytes as u64)
+    }
+}
+
+/// What becomes of a worker's stdout and stderr: the value of `stdio`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdio {
+    /// Pipes whose content the host prints (`"relay"`, the default).
+    #[default]
+    Relay,
+    /// `/dev/null` (`"null"`).
+    Null,
+    /// Pipes whose content is kept: a failure carries its end as [`Error::output`](crate::Error::output), a
+    /// success hands it to `log` at debug level (`"capture"`).
+    Capture,
+    /// The host's own descriptors (`"inherit"`). Unsafe for hostile code: it can change their flags and,
+    /// where they are a terminal, read from it.
+    Inherit,
+}
+
+/// What `allow(...)` opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Allow {
+    /// UDP sockets, all ports. On every kernel.
+    Udp,
+    /// Signals to processes outside the sandbox.
+    Signal,
+    /// Abstract Unix sockets of processes outside the sandbox.
+    AbstractUnixSocket,
+    /// Changing mode, owner, times and extended attributes, wherever file permissions let it.
+    Metadata,
+}
+
+impl Allow {
+    /// The word in the attribute.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Allow::Udp => "udp",
+            Allow::Signal => "signal",
+            Allow::AbstractUnixSocket => "abstract_unix_socket",
+            Allow::Metadata => "metadata",
+        }
+    }
+}
+
+/// What to do about the other threads where the kernel cannot restrict them (before ABI 8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ThreadSync {
+    /// An error that counts them (the default).
+    #[default]
+    Kernel,
+    /// Restrict each by a signal, verify each, abort if one cannot be reached (`"signal"`).
+    Signal,
+}

@@ -1,0 +1,38 @@
+//! Where workers come from: for now a fresh one for each call, forked when it is asked for.
+
+use crate::error::Error;
+use crate::forkserver::{self, Forkserver, StartError, Worker};
+use crate::registry::Function;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A worker that waits for its job, and the forkserver that it came from.
+pub(crate) fn worker(function: &Function, timeout: Option<Duration>) -> Result<(Worker, Arc<Forkserver>), Error> {
+    take(forkserver::current, timeout).map_err(|error| cannot_start(function, &error))
+}
+
+/// As [`worker`], for `fn main`: the forkserver is started with the program's arguments.
+pub(crate) fn worker_for_program(
+    function: &Function,
+    timeout: Option<Duration>,
+) -> Result<(Worker, Arc<Forkserver>), Error> {
+    take(forkserver::start_for_program, timeout).map_err(|error| cannot_start(function, &error))
+}
+
+/// A forkserver that died is noticed here; the next one is asked once more.
+fn take(
+    server: impl Fn() -> Result<Arc<Forkserver>, StartError>,
+    timeout: Option<Duration>,
+) -> Result<(Worker, Arc<Forkserver>), StartError> {
+    for _ in 0..2 {
+        let server = server()?;
+        if let Some(worker) = server.fork(timeout)? {
+            return Ok((worker, server));
+        }
+    }
+    Err(StartError::NotServing("it died twice".into()))
+}
+
+pub(crate) fn cannot_start(function: &Function, error: &StartError) -> Error {
+    Error::launch(function.name, error.to_string(), error.cause())
+}

@@ -1,0 +1,11 @@
+//! The only place with `unsafe`: one file for each kernel or loader facility that no library wraps safely.
+
+#[macro_use]
+pub(crate) mod startup;
+
+pub(crate) mod fork_mark;
+pub(crate) mod image;
+pub(crate) mod landlock;
+pub(crate) mod process;
+pub(crate) mod signalfd;
+pub(crate) mod spawn;

@@ -1,0 +1,181 @@
+//! Processes: fork, exit, wait, signals, environment, descriptors by number.
+#![allow(unsafe_code)]
+
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::process::Pid;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::MaybeUninit;
+
+/// Which side of a fork this is.
+pub(crate) enum Fork {
+    Child,
+    Parent(Pid),
+}
+
+/// Forks this process, which must have one thread (`fork(2)`; libc's own, so its locks are as the child needs).
+pub(crate) fn fork() -> io::Result<Fork> {
+    // SAFETY: the caller is single-threaded (checked at the forkserver's start), so the child may do anything.
+    match unsafe { libc::fork() } {
+        0 => Ok(Fork::Child),
+        pid => Pid::from_raw(pid).filter(|_| pid > 0).map(Fork::Parent).ok_or_else(io::Error::last_os_error),
+    }
+}
+
+/// Ends this process without destructors or exit handlers.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process; nothing runs afterwards.
+    unsafe { libc::_exit(code) }
+}
+
+/// Writes out what C code left in its stdio buffers.
+pub(crate) fn flush_c_stdio() {
+    // SAFETY: null means every output stream.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+/// A child that ended.
+pub(crate) struct Ended {
+    pub(crate) pid: Pid,
+    /// As of `wait(2)`.
+    pub(crate) status: i32,
+    /// The most memory that was resident, in KiB.
+    pub(crate) max_rss: u64,
+}
+
+/// Reaps one child that has ended, if there is one (`wait4(2)`).
+pub(crate) fn reap_any() -> Option<Ended> {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are to live memory of the types asked for.
+    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::__WALL, usage.as_mut_ptr()) };
+    // SAFETY: all-zero is a valid value, and the kernel wrote a whole one if it wrote.
+    let usage = unsafe { usage.assume_init() };
+    let pid = Pid::from_raw(pid).filter(|_| pid > 0)?;
+    Some(Ended { pid, status, max_rss: usage.ru_maxrss.unsigned_abs() })
+}
+
+/// A set of signals.
+pub(crate) fn signal_set(signals: &[i32]) -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the pointer is to memory for a set, which this initialises.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: initialised by the line above.
+    let mut set = unsafe { set.assume_init() };
+    for signal in signals {
+        // SAFETY: the set is initialised; a number out of range is refused.
+        unsafe { libc::sigaddset(&raw mut set, *signal) };
+    }
+    set
+}
+
+/// Every signal's default disposition, nothing blocked, `SIGPIPE` ignored (as Rust programs have it).
+pub(crate) fn reset_signals() {
+    for signal in 1..=64 {
+        // SAFETY: sets a default disposition; the kernel refuses the signals that have no other.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    let none = signal_set(&[]);
+    // SAFETY: the set is initialised; no old mask is asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+}
+
+/// Ends this process by a signal, as if it had been hit by it, without a core dump of its own.
+pub(crate) fn die_by(signal: i32) -> ! {
+    // SAFETY: sets a default disposition.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    let set = signal_set(&[signal]);
+    // SAFETY: the set is initialised; no old mask is asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
+    // SAFETY: takes an integer.
+    unsafe { libc::raise(signal) };
+    exit_now(128 + signal)
+}
+
+/// Replaces the whole environment. The process must have one thread.
+pub(crate) fn set_environment(variables: &[(CString, CString)]) -> io::Result<()> {
+    // SAFETY: no other thread reads the environment: the caller has none.
+    if unsafe { libc::clearenv() } != 0 {
+        return Err(io::Error::from_raw_os_error(libc::ENOMEM));
+    }
+    for (name, value) in variables {
+        let (name, value): (&CStr, &CStr) = (name, value);
+        // SAFETY: both are C strings, which the call copies; no other thread reads the environment.
+        if unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Makes `number` refer to what `fd` does; it survives `exec` (`dup2(2)`).
+pub(crate) fn dup_to(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    // SAFETY: takes two integers; what `number` was is closed, which callers intend: they own the numbers of
+    // their process (a worker or the forkserver at its start).
+    match unsafe { libc::dup2(fd.as_raw_fd(), number) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Closes every descriptor from `first` on (`close_range(2)`, Linux 5.9).
+pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
+    // SAFETY: takes integers; callers own the descriptors of their process and hold no others.
+    match unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Takes over a descriptor by its number, if it is open.
+pub(crate) fn take_fd(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes integers and only asks.
+    if number < 0 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: it is open, and callers name a number that was left to them (the forkserver's socket, a worker's
+    // channel) and that they take once.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// The error of `prctl(2)` with an option that takes no arguments, if it fails.
+pub(crate) fn prctl_errno(option: u32) -> Option<i32> {
+    // SAFETY: passes integers only; callers pass options that no kernel knows.
+    match unsafe { libc::syscall(libc::SYS_prctl, option, 0, 0, 0, 0) } {
+        -1 => io::Error::last_os_error().raw_os_error(),
+        _ => None,
+    }
+}
+
+/// Whether the kernel has system call filters with the actions that ours use (`SECCOMP_GET_ACTION_AVAIL`).
+pub(crate) fn has_seccomp() -> bool {
+    [libc::SECCOMP_RET_ERRNO, libc::SECCOMP_RET_KILL_PROCESS].into_iter().all(|action| {
+        // SAFETY: the pointer is to a live u32, which the kernel only reads.
+        unsafe {
+            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0
+        }
+    })
+}
+
+/// How many threads this process has: the directory of them has a link from each, beside its own two. `stat` is
+/// something that Landlock never refuses.
+pub(crate) fn threads() -> Option<u64> {
+    let links = rustix::fs::stat("/proc/self/task").ok()?.st_nlink;
+    #[allow(clippy::unnecessary_cast)] // u32 on aarch64
+    (links as u64).checked_sub(2)
+}
+
+/// Who made the other end of a socket (`SO_PEERCRED`). The pid is 0 where it cannot be seen from here, which is
+/// why this is not rustix's.
+pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of_val(&peer) as libc::socklen_t;
+    let fd = socket.as_raw_fd();
+    // SAFETY: the pointers are to live memory of the size that `length` says.
+    let asked = unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &raw mut length)
+    };
+    if asked < 0 { Err(io::Error::last_os_error()) } else { Ok(peer) }
+}

@@ -1,0 +1,154 @@
+//! One call with a worker: sends the job, takes what comes back, until there is a result or the worker is gone.
+
+use super::frame::{Frame, FrameError, FrameReader, Kind};
+use super::job::Sending;
+use super::relay::Relay;
+use crate::forkserver::{Report, Worker};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use std::time::{Duration, Instant};
+
+/// How much longer than its deadline a worker is waited for: killing it is the forkserver's business.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Everything that is known of a call when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Transcript {
+    /// The worker said that the body begins.
+    pub(crate) begun: bool,
+    /// The last note of a panic.
+    pub(crate) panic: Option<Vec<u8>>,
+    /// The frame that ends a call.
+    pub(crate) ending: Option<Frame>,
+    /// What is wrong with what the worker sent.
+    pub(crate) bad: Option<FrameError>,
+    /// How the worker ended, where that was waited for.
+    pub(crate) report: Option<Report>,
+    /// The worker outlived its deadline and the forkserver's too.
+    pub(crate) stuck: bool,
+    /// The forkserver is gone.
+    pub(crate) abandoned: bool,
+}
+
+pub(crate) struct Exchange<'a> {
+    worker: &'a Worker,
+    /// `None` once nothing more can come or go.
+    channel: Option<&'a OwnedFd>,
+    sending: Sending<'a>,
+    reader: FrameReader,
+    relay: &'a mut Relay,
+    deadline: Option<Instant>,
+    transcript: Transcript,
+}
+
+impl<'a> Exchange<'a> {
+    pub(crate) fn new(
+        worker: &'a Worker,
+        sending: Sending<'a>,
+        relay: &'a mut Relay,
+        timeout: Option<Duration>,
+    ) -> Exchange<'a> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout + GRACE));
+        let reader = FrameReader::new();
+        let channel = Some(&worker.channel);
+        Exchange { worker, channel, sending, reader, relay, deadline, transcript: Transcript::default() }
+    }
+
+    /// Runs the call to its end.
+    pub(crate) fn run(mut self) -> Transcript {
+        while !self.is_over() {
+            self.wait();
+            self.send();
+            self.receive();
+            self.relay.go_on();
+            self.look_at_report();
+        }
+        if self.transcript.report.is_some() || self.transcript.abandoned {
+            self.drain();
+        }
+        self.relay.finish();
+        self.transcript
+    }
+
+    fn is_over(&mut self) -> bool {
+        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let transcript = &mut self.transcript;
+        transcript.stuck = late;
+        transcript.ending.is_some()
+            || transcript.bad.is_some()
+            || transcript.report.is_some()
+            || transcript.abandoned
+            || late
+    }
+
+    fn wait(&self) {
+        let mut fds: Vec<PollFd<'_>> =
+            self.relay.open_pipes().map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)).collect();
+        fds.push(PollFd::new(&self.worker.supervision, PollFlags::IN));
+        if let Some(channel) = self.channel {
+            let out = if self.sending.is_done() { PollFlags::empty() } else { PollFlags::OUT };
+            fds.push(PollFd::new(channel, PollFlags::IN | out));
+        }
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        // EINTR and the like: look at everything, which never blocks, and wait again.
+        let _looked_at_below = poll(&mut fds, left.as_ref());
+    }
+
+    fn send(&mut self) {
+        let Some(channel) = self.channel else { return };
+        match self.sending.go_on(channel.as_fd()) {
+            Ok(()) | Err(Errno::AGAIN) => {}
+            // The worker has closed its end: what it had to say may still be there to read.
+            Err(_) => self.sending.stop(),
+        }
+    }
+
+    /// Takes what is there, up to a bound, so that a flood does not keep the loop from its other business.
+    fn receive(&mut self) -> bool {
+        let Some(channel) = self.channel else { return false };
+        let mut piece = [0; 64 * 1024];
+        // Plain `recv`: descriptors that a worker sends along are closed by the kernel.
+        match rustix::net::recv(channel, &mut piece[..], RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => self.channel = None,
+            Ok((_, length)) => {
+                match self.reader.feed(&piece[..length]) {
+                    Ok(frames) => frames.into_iter().for_each(|frame| self.transcript.take(frame)),
+                    Err(error) => self.transcript.bad = Some(error),
+                }
+                return true;
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => self.channel = None,
+        }
+        false
+    }
+
+    fn look_at_report(&mut self) {
+        match self.worker.report() {
+            Ok(Some(report)) => self.transcript.report = Some(report),
+            Ok(None) => {}
+            Err(_) => self.transcript.abandoned = true,
+        }
+    }
+
+    /// What the worker wrote before it ended. A child of it that holds the channel is not waited for.
+    fn drain(&mut self) {
+        while self.transcript.ending.is_none() && self.transcript.bad.is_none() && self.receive() {}
+    }
+}
+
+impl Transcript {
+    fn take(&mut self, frame: Frame) {
+        if self.ending.is_some() {
+            return;
+        }
+        match frame.kind {
+            Kind::Begun => self.begun = true,
+            Kind::Panicked => self.panic = Some(frame.payload),
+            _ => self.ending = Some(frame),
+        }
+    }
+}

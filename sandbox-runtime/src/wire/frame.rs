@@ -1,0 +1,229 @@
+//! Frames, read from bytes that anybody may have written. No system calls here.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Host to worker: how to lock itself, and what to call.
+    Job = 1,
+    /// Host to worker: the arguments.
+    Arguments = 2,
+    /// Worker to host: it could not be locked, or did not understand; the body did not begin.
+    Refused = 3,
+    /// Worker to host: the body begins.
+    Begun = 4,
+    /// Worker to host: a panic.
+    Panicked = 5,
+    /// Worker to host: the result.
+    Returned = 6,
+    /// Worker to host: the result cannot be encoded.
+    Unsendable = 7,
+    /// Worker to host: the exit code of `fn main`.
+    ExitCode = 8,
+}
+
+impl Kind {
+    const FROM_WORKER: [Kind; 6] =
+        [Kind::Refused, Kind::Begun, Kind::Panicked, Kind::Returned, Kind::Unsendable, Kind::ExitCode];
+
+    /// The longest payload that is accepted from a worker.
+    fn limit(self) -> u64 {
+        match self {
+            Kind::Begun => 0,
+            Kind::ExitCode => 1,
+            Kind::Returned => frame_limit(),
+            _ => NOTE_LIMIT as u64,
+        }
+    }
+}
+
+/// The longest note (a panic's message, say), in bytes.
+pub(crate) const NOTE_LIMIT: usize = 64 * 1024;
+
+static FRAME_LIMIT: AtomicU64 = AtomicU64::new(1 << 30);
+
+/// The longest result that is accepted from a worker, in bytes. Default: 1 GiB.
+pub fn frame_limit() -> u64 {
+    FRAME_LIMIT.load(Ordering::Relaxed)
+}
+
+/// Sets the longest result that is accepted from a worker, in bytes, for the calls that begin afterwards.
+pub fn set_frame_limit(bytes: u64) {
+    FRAME_LIMIT.store(bytes, Ordering::Relaxed);
+}
+
+/// A whole frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it says.
+    pub kind: Kind,
+    /// Its content.
+    pub payload: Vec<u8>,
+}
+
+/// Why bytes are no frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// There is no such kind, or a worker may not send it.
+    #[error("a frame of unknown kind {0}")]
+    Kind(u8),
+    /// The length is over the limit of its kind.
+    #[error("a frame of {length} bytes, where {limit} are the most (see `sandboxed::set_frame_limit`)")]
+    TooLong {
+        /// What the frame says.
+        length: u64,
+        /// What is accepted.
+        limit: u64,
+    },
+}
+
+pub(crate) const HEADER: usize = 9;
+
+/// The first bytes of a frame.
+pub(crate) fn header(kind: Kind, length: usize) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[0] = kind as u8;
+    header[1..].copy_from_slice(&(length as u64).to_le_bytes());
+    header
+}
+
+/// Puts frames together from pieces of any size.
+///
+/// Memory grows with what has arrived, never with what a length announces.
+///
+/// ```
+/// use sandboxed_runtime::wire::{FrameReader, Kind};
+/// let mut reader = FrameReader::new();
+/// assert_eq!(reader.feed(&[5, 2, 0, 0, 0]).unwrap(), []);
+/// let frames = reader.feed(&[0, 0, 0, 0, b'h', b'i']).unwrap();
+/// assert_eq!((frames[0].kind, &frames[0].payload[..]), (Kind::Panicked, &b"hi"[..]));
+/// ```
+#[derive(Debug, Default)]
+pub struct FrameReader {
+    header: Vec<u8>,
+    /// The frame whose payload is arriving, and how long it will be.
+    current: Option<(Frame, usize)>,
+}
+
+impl FrameReader {
+    /// At the start of a stream.
+    pub fn new() -> FrameReader {
+        FrameReader::default()
+    }
+
+    /// Takes the next bytes and returns the frames that they complete.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that no honest worker sends; the stream is of no use afterwards.
+    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<Vec<Frame>, FrameError> {
+        let mut whole = Vec::new();
+        while !bytes.is_empty() {
+            let taken = match &mut self.current {
+                None => self.feed_header(bytes)?,
+                Some((frame, length)) => {
+                    let (payload, _) = bytes.split_at(bytes.len().min(*length - frame.payload.len()));
+                    frame.payload.extend_from_slice(payload);
+                    payload.len()
+                }
+            };
+            bytes = &bytes[taken..];
+            whole.extend(self.current.take_if(|(frame, length)| frame.payload.len() == *length).map(|done| done.0));
+        }
+        Ok(whole)
+    }
+
+    fn feed_header(&mut self, bytes: &[u8]) -> Result<usize, FrameError> {
+        let taken = bytes.len().min(HEADER - self.header.len());
+        self.header.extend_from_slice(&bytes[..taken]);
+        // Refused as early as the kind is known.
+        let kind = self.header.first().map(|kind| known(*kind)).transpose()?;
+        if let (Some(kind), Some(length)) = (kind, length(&self.header)) {
+            self.header.clear();
+            self.current = Some((Frame { kind, payload: Vec::new() }, accepted(kind, length)?));
+        }
+        Ok(taken)
+    }
+}
+
+fn known(byte: u8) -> Result<Kind, FrameError> {
+    Kind::FROM_WORKER.into_iter().find(|kind| *kind as u8 == byte).ok_or(FrameError::Kind(byte))
+}
+
+fn length(header: &[u8]) -> Option<u64> {
+    let bytes: [u8; 8] = header.get(1..)?.try_into().ok()?;
+    Some(u64::from_le_bytes(bytes))
+}
+
+fn accepted(kind: Kind, length: u64) -> Result<usize, FrameError> {
+    let limit = kind.limit();
+    let fits = usize::try_from(length).ok().filter(|_| length <= limit);
+    fits.ok_or(FrameError::TooLong { length, limit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: Kind, payload: &[u8]) -> Vec<u8> {
+        [&header(kind, payload.len())[..], payload].concat()
+    }
+
+    #[test]
+    fn frames_come_out_whatever_the_pieces() {
+        let stream = [
+            frame(Kind::Begun, b""),
+            frame(Kind::Panicked, b"oh"),
+            frame(Kind::Returned, &[7; 100_000]),
+        ]
+        .concat();
+        for size in [1, 2, 8, 9, 10, 11, 4096, stream.len()] {
+            let mut reader = FrameReader::new();
+            let frames: Vec<Frame> =
+                stream.chunks(size).flat_map(|piece| reader.feed(piece).unwrap()).collect();
+            let lengths: Vec<usize> = frames.iter().map(|frame| frame.payload.len()).collect();
+            assert_eq!(lengths, [0, 2, 100_000], "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_frame_is_no_frame() {
+        let mut reader = FrameReader::new();
+        let whole = frame(Kind::Returned, b"value");
+        assert_eq!(reader.feed(&whole[..whole.len() - 1]).unwrap(), []);
+        assert_eq!(reader.feed(b"e").unwrap()[0].payload, b"value");
+    }
+
+    #[test]
+    fn lengths_over_the_limit_are_refused_before_any_payload() {
+        let refused = |kind, length: u64| {
+            let mut bytes = header(kind, 0);
+            bytes[1..].copy_from_slice(&length.to_le_bytes());
+            FrameReader::new().feed(&bytes).unwrap_err()
+        };
+        for length in [NOTE_LIMIT as u64 + 1, 1 << 32, u64::MAX] {
+            assert_eq!(refused(Kind::Panicked, length), FrameError::TooLong { length, limit: NOTE_LIMIT as u64 });
+        }
+        assert_eq!(refused(Kind::Begun, 1), FrameError::TooLong { length: 1, limit: 0 });
+        assert!(matches!(refused(Kind::Returned, u64::MAX), FrameError::TooLong { .. }));
+    }
+
+    #[test]
+    fn an_announced_length_allocates_nothing() {
+        let mut bytes = header(Kind::Returned, 0);
+        bytes[1..].copy_from_slice(&(1u64 << 30).to_le_bytes());
+        let mut reader = FrameReader::new();
+        assert_eq!(reader.feed(&bytes).unwrap(), []);
+        assert_eq!(reader.feed(&[1; 10]).unwrap(), []);
+        assert!(reader.current.unwrap().0.payload.capacity() < 1000);
+    }
+
+    #[test]
+    fn kinds_that_a_worker_may_not_send_are_refused_at_the_first_byte() {
+        for kind in [0, Kind::Job as u8, Kind::Arguments as u8, 9, 0x7f, 0xff] {
+            assert_eq!(FrameReader::new().feed(&[kind]), Err(FrameError::Kind(kind)));
+        }
+    }
+}

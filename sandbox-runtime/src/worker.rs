@@ -1,0 +1,261 @@
+//! In a worker, from the fork to the end: reads the job, locks itself, decodes, calls, catches, encodes, exits.
+
+use crate::call::{Call, Caller, Entry};
+use crate::codec::{Incoming, Outgoing};
+use crate::enforce::Enforced;
+use crate::error::Cause;
+use crate::sys::image::Image;
+use crate::sys::process;
+use crate::wire::{self, Job, Kind, Received};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::FdFlags;
+use rustix::net::SendFlags;
+use rustix::process::{Resource, Rlimit, Signal};
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::cell::RefCell;
+use std::ffi::CString;
+use std::io::{self, IoSlice, Write};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+
+/// Where a worker has its channel; the numbers below are its stdio.
+const CHANNEL: i32 = 3;
+/// What a program whose `main` panicked exits with.
+pub(crate) const PANICKED: i32 = 101;
+
+/// Why a body did not begin.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) what: String,
+    pub(crate) cause: Option<Cause>,
+}
+
+impl Refusal {
+    fn new(what: &str) -> impl FnOnce(io::Error) -> Refusal {
+        move |error| Refusal { what: format!("{what}: {error}"), cause: Some(error.into()) }
+    }
+}
+
+/// A panic as it crosses.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PanicNote {
+    pub(crate) message: String,
+    pub(crate) location: Option<String>,
+}
+
+/// The life of a worker, in the process that was just forked.
+pub(crate) fn run(channel: OwnedFd) -> ! {
+    let Ok(channel) = detach(&channel) else { process::exit_now(1) };
+    let received = match Received::from_channel(channel.as_fd()) {
+        Ok(received) => received,
+        Err(error) => refuse(channel.as_fd(), &Refusal { what: error.to_string(), cause: None }),
+    };
+    match settle_in(received) {
+        Ok(ready) => ready.run(channel.as_fd()),
+        Err(refusal) => refuse(channel.as_fd(), &refusal),
+    }
+}
+
+/// Keeps the channel and nothing else of the forkserver's.
+fn detach(channel: &OwnedFd) -> io::Result<OwnedFd> {
+    rustix::process::setsid()?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    process::reset_signals();
+    process::dup_to(channel.as_fd(), CHANNEL)?;
+    process::close_from(CHANNEL + 1)?;
+    let channel = process::take_fd(CHANNEL)?;
+    rustix::io::fcntl_setfd(&channel, FdFlags::CLOEXEC)?;
+    Ok(channel)
+}
+
+/// A locked worker with its job.
+struct Ready {
+    enforced: Enforced,
+    entry: Entry,
+    arguments: Vec<u8>,
+    fds: std::collections::VecDeque<OwnedFd>,
+    program: bool,
+}
+
+/// Everything between reading the job and running the body.
+fn settle_in(received: Received) -> Result<Ready, Refusal> {
+    let Received { job, arguments, stdio, directory, locks, fds } = received;
+    take_stdio(&job, stdio).map_err(Refusal::new("stdio"))?;
+    match directory {
+        Some(directory) => rustix::process::fchdir(directory),
+        None => rustix::process::chdir("/"),
+    }
+    .map_err(|errno| Refusal::new("working directory")(errno.into()))?;
+    process::set_environment(&environment(&job)).map_err(Refusal::new("environment"))?;
+    limit(&job).map_err(Refusal::new("setrlimit"))?;
+    let entry = Image::ours().and_then(|image| image.function_at::<Entry>(job.entry));
+    let entry = entry.ok_or_else(|| Refusal { what: "no function at that offset".into(), cause: None })?;
+    let name = job.function.rsplit("::").next().unwrap_or_default();
+    // For `ps` alone.
+    drop(CString::new(name).map(|name| rustix::thread::set_name(&name)));
+    if !job.program {
+        std::panic::set_hook(Box::new(note_panic));
+    }
+    let enforced = locks.close().map_err(|error| {
+        let cause = error.cause.clone();
+        Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
+    })?;
+    Ok(Ready { enforced, entry, arguments, fds, program: job.program })
+}
+
+fn take_stdio(job: &Job, stdio: Vec<OwnedFd>) -> io::Result<()> {
+    // A function's stdin stays /dev/null, which the forkserver has there.
+    let first = if job.program { 0 } else { 1 };
+    (first..).zip(&stdio).try_for_each(|(number, fd)| process::dup_to(fd.as_fd(), number))
+}
+
+fn environment(job: &Job) -> Vec<(CString, CString)> {
+    let variables = job.env.iter().cloned();
+    variables.filter_map(|(name, value)| Some((CString::new(name).ok()?, CString::new(value).ok()?))).collect()
+}
+
+fn limit(job: &Job) -> io::Result<()> {
+    let limit = |resource, most| rustix::process::setrlimit(resource, Rlimit { current: most, maximum: most });
+    limit(Resource::Core, Some(0))?;
+    if let Some(bytes) = job.memory {
+        // A limit that is lower already stays: only privileges could raise it.
+        let present = rustix::process::getrlimit(Resource::As).maximum;
+        limit(Resource::As, Some(present.map_or(bytes, |present| present.min(bytes))))?;
+    }
+    Ok(())
+}
+
+impl Ready {
+    /// Runs the body and ends.
+    fn run(self, channel: BorrowedFd<'_>) -> ! {
+        let mut caller = Channel { to: channel, begun: false };
+        CHANNEL_OF_HOOK.set(Some(channel.try_clone_to_owned().ok()).flatten());
+        let input = Incoming::new(&self.arguments, self.fds);
+        let result = execute(&self.enforced, self.entry, input, &mut caller);
+        let code = match result {
+            Ok(Ok(())) => 0,
+            Ok(Err(error)) if caller.begun => {
+                send(channel, Kind::Unsendable, &[error.to_string().as_bytes()]);
+                1
+            }
+            Ok(Err(error)) => {
+                refuse(channel, &Refusal { what: format!("the arguments: {error}"), cause: None })
+            }
+            Err(payload) => {
+                panicked(channel, payload, self.program);
+                PANICKED
+            }
+        };
+        process::exit_now(code)
+    }
+}
+
+/// Calls the entry. The token is what makes it impossible to come here unlocked.
+pub(crate) fn execute(
+    _enforced: &Enforced,
+    entry: Entry,
+    input: Incoming<'_>,
+    caller: &mut dyn Caller,
+) -> std::thread::Result<Result<(), crate::codec::CodecError>> {
+    // A panic must not unwind into the forkserver's code. Nothing of what it leaves broken is used again.
+    catch_unwind(AssertUnwindSafe(|| entry(&mut Call::new(input, caller))))
+}
+
+/// The caller of a worker's body: the host, over the channel.
+struct Channel<'a> {
+    to: BorrowedFd<'a>,
+    begun: bool,
+}
+
+impl Caller for Channel<'_> {
+    fn begun(&mut self) {
+        self.begun = true;
+        send(self.to, Kind::Begun, &[]);
+    }
+
+    fn returned(&mut self, message: &Outgoing<'_>) {
+        flush();
+        let segments: Vec<&[u8]> = message.segments().collect();
+        send(self.to, Kind::Returned, &segments);
+    }
+
+    fn exit_code(&mut self, code: u8) {
+        flush();
+        send(self.to, Kind::ExitCode, &[&[code]]);
+    }
+}
+
+/// What the body printed goes out before the result does. Where it cannot, nobody is left to be told.
+fn flush() {
+    drop(io::stdout().flush());
+    process::flush_c_stdio();
+}
+
+fn refuse(channel: BorrowedFd<'_>, refusal: &Refusal) -> ! {
+    send(channel, Kind::Refused, &[&postcard::to_allocvec(refusal).unwrap_or_default()]);
+    process::exit_now(1)
+}
+
+/// Sends a frame; a host that is gone needs no worker.
+fn send(channel: BorrowedFd<'_>, kind: Kind, payload: &[&[u8]]) {
+    let header = wire::header(kind, payload.iter().map(|part| part.len()).sum());
+    let mut parts: Vec<IoSlice<'_>> = [&header[..]].into_iter().chain(payload.iter().copied()).map(IoSlice::new).collect();
+    let mut parts = &mut parts[..];
+    while !parts.is_empty() {
+        let some = parts.len().min(64);
+        match wire::send(channel, &parts[..some], &[], SendFlags::empty()) {
+            Ok(sent) => IoSlice::advance_slices(&mut parts, sent),
+            Err(_) => process::exit_now(1),
+        }
+    }
+}
+
+thread_local! {
+    /// Set in the thread of the body alone.
+    static CHANNEL_OF_HOOK: RefCell<Option<OwnedFd>> = const { RefCell::new(None) };
+    static LAST_LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The panic hook of a worker: tells the host, which must know even if the panic aborts. Other threads of a body
+/// panic in their own way, on stderr.
+fn note_panic(info: &PanicHookInfo<'_>) {
+    let location = info.location().map(ToString::to_string);
+    let message = message_of(info.payload());
+    let told = CHANNEL_OF_HOOK.try_with(|channel| match channel.try_borrow().as_deref() {
+        Ok(Some(channel)) => {
+            send_note(channel.as_fd(), &PanicNote { message: message.clone(), location: location.clone() });
+            true
+        }
+        _ => false,
+    });
+    if told == Ok(true) {
+        LAST_LOCATION.set(location);
+    } else {
+        eprintln!("thread panicked at {}: {message}", location.as_deref().unwrap_or("an unknown place"));
+    }
+}
+
+/// The body panicked, all the way up. Its own hook may have replaced ours, so the message is told again.
+fn panicked(channel: BorrowedFd<'_>, payload: Box<dyn Any + Send>, program: bool) {
+    flush();
+    if !program {
+        send_note(channel, &PanicNote { message: message_of(&*payload), location: LAST_LOCATION.take() });
+    }
+    // Dropping it runs code of the body's, which may panic again.
+    std::mem::forget(payload);
+}
+
+fn send_note(channel: BorrowedFd<'_>, note: &PanicNote) {
+    let mut note = note.clone();
+    let longest = wire::NOTE_LIMIT / 2;
+    let cut = (0..=note.message.len().min(longest)).rev().find(|end| note.message.is_char_boundary(*end));
+    note.message.truncate(cut.unwrap_or(0));
+    send(channel, Kind::Panicked, &[&postcard::to_allocvec(&note).unwrap_or_default()]);
+}
+
+/// The message of a panic, as the standard library finds it.
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "Box<dyn Any>".to_owned())
+}
