@@ -26,7 +26,7 @@ use crate::ctxt::Ctxt;
 use crate::keys::RIGHTS;
 use crate::spelling::nearest;
 use crate::values::peel;
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
 use syn::buffer::Cursor;
 use syn::parse::{Parse, ParseStream, Parser};
@@ -114,16 +114,24 @@ impl Arguments {
     }
 }
 
-/// What stands between two places, on one line: tokens that were parsed and printed have lost their spacing.
+/// What stands between two places, on one line. Only the inside of a group still knows its spacing.
 fn written<'a>(mut at: Cursor<'a>, end: Cursor<'a>) -> String {
-    let mut tokens = TokenStream::new();
+    let (mut text, mut tight) = (String::new(), true);
     while at != end
         && let Some((token, rest)) = at.token_tree()
     {
-        tokens.extend([token]);
-        at = rest;
+        let (before, after) = match &token {
+            TokenTree::Group(group) => (group.delimiter() != Delimiter::Brace, false),
+            TokenTree::Punct(punct) => (":.?,;!>".contains(punct.as_char()), ":.&!<".contains(punct.as_char())),
+            _ => (false, false),
+        };
+        if !tight && !before && !(text.ends_with(':') && matches!(token, TokenTree::Punct(_))) {
+            text.push(' ');
+        }
+        text.push_str(&token.to_string());
+        (at, tight) = (rest, after);
     }
-    tokens.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn check_right(word: &Ident, second: bool, ctxt: &Ctxt) {
@@ -267,6 +275,17 @@ mod tests {
         ] {
             assert_eq!(facts(expr), (called.to_owned(), paths.iter().map(|path| path.to_string()).collect()));
         }
+    }
+
+    #[test]
+    fn the_expression_is_shown_as_it_was_written() {
+        let ctxt = Ctxt::new();
+        let parse = |input: ParseStream| Arguments::parse(input, &ctxt);
+        for text in ["std::fs::read(\"/etc\").map(drop)?", "f::<u8>(a)", "a::B?.c()", "&self.x", "a + vec![1]"] {
+            let arguments = parse.parse_str(text).unwrap();
+            assert_eq!(arguments.source, text);
+        }
+        ctxt.check().unwrap();
     }
 
     fn messages(tokens: TokenStream) -> String {

@@ -197,6 +197,9 @@ fn check_fallible(function: &ItemFn, kind: Kind, args: &Args, name: &Ident, ctxt
     {
         ctxt.error(token.span, "`fallible` cannot add an `async fn` yet; leave it out");
     }
+    if matches!(&signature.output, ReturnType::Type(_, ty) if matches!(types::peel(ty), Type::Never(_))) {
+        ctxt.error_at(&signature.output, "`fallible` has no use for a function that never returns");
+    }
     if returns_impl(function) {
         ctxt.error_at(&signature.output, "`fallible` needs the type that is returned; write it instead of `impl`");
     }

@@ -12,6 +12,8 @@ mod function;
 mod keys;
 mod quantity;
 mod spelling;
+#[cfg(test)]
+mod tests;
 mod types;
 mod values;
 

@@ -165,7 +165,9 @@ pub fn shown(ty: impl ToTokens) -> String {
     for (i, c) in text.char_indices() {
         let next = text[i + c.len_utf8()..].chars().next().unwrap_or(' ');
         let last = shown.chars().last().unwrap_or(' ');
-        let tight = "<>:&[](),;".contains(next) || "<:&[(".contains(last);
+        // A space stays before `[` and `(` of `&'a [u8]`.
+        let opens = "[(&".contains(next) && last.is_alphanumeric();
+        let tight = !opens && "<>:&[](),;".contains(next) || "<:&[(".contains(last);
         if c != ' ' || !tight || (last == ',' || last == ';') {
             shown.push(c);
         }

@@ -72,6 +72,7 @@ pub mod __private {
         in_place, process, program, refuse_to_start, settle, skip_unenforceable, thread,
     };
     pub use crate::codec::*;
+    pub use crate::denial::{Denied, assert_denied, errno, pick_path};
     pub use crate::registry::FUNCTIONS;
     pub use crate::{
         Access, Allow, Error, Function, Memory, Placement, Policy, Preset, Stdio, ThreadSync, Timeout, optional,

@@ -2,9 +2,9 @@
 
 use crate::plan::{self, Placement, Plan, Unenforceable};
 use crate::policy::Policy;
+use std::fmt;
 
 /// A sandboxed function.
-#[derive(Debug)]
 pub struct Function {
     /// The name, with the module path.
     pub name: &'static str,
@@ -31,14 +31,41 @@ pub static FUNCTIONS: [Function];
 ///
 /// ```
 /// for function in sandboxed_runtime::functions() {
-///     println!("{}:{}: {} in {}", function.file, function.line, function.name, function.placement);
+///     println!("{function}");
 /// }
 /// ```
 pub fn functions() -> impl Iterator<Item = &'static Function> {
     FUNCTIONS.iter()
 }
 
+/// `src/config.rs:12: config::load in process: #[sandboxed(read = path)]`.
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Function { name, file, line, placement, attribute, .. } = self;
+        write!(f, "{file}:{line}: {name} in {placement}: #[sandboxed({attribute})]")
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policy = self.policy.map(|policy| policy().to_string());
+        f.debug_struct("Function")
+            .field("name", &self.name)
+            .field("file", &self.file)
+            .field("line", &self.line)
+            .field("placement", &self.placement)
+            .field("attribute", &self.attribute)
+            .field("policy", &policy)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Function {
+    /// The policy; `None` where it depends on the arguments of a call.
+    pub fn policy(&self) -> Option<Policy> {
+        self.policy.map(|policy| policy())
+    }
+
     /// What would hold its promises on the running kernel; `None` where the policy depends on the arguments.
     ///
     /// # Errors

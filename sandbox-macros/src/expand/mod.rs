@@ -58,6 +58,15 @@ impl<'a> Expansion<'a> {
         Expansion { function, body, kind, args, krate: quote_spanned!(site=> #krate::__private), site }
     }
 
+    /// The path of the runtime for a call of which errors are shown at `place`, in spite of where it was written.
+    fn krate_there(&self, place: Span) -> TokenStream {
+        let moved = self.krate.clone().into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(place));
+            token
+        });
+        moved.collect()
+    }
+
     fn expand(&self) -> TokenStream {
         match (&self.args.fallible, self.kind, self.args.placement) {
             (Some((name, in_self)), ..) => self.with_fallible(name, *in_self),
@@ -135,10 +144,11 @@ impl<'a> Expansion<'a> {
     /// Input:  `fn spell(word: &str) -> bool { BODY }`
     /// Output: `thread(&__FUNCTION, __policy(), move || -> bool { BODY })`
     fn in_thread(&self) -> TokenStream {
-        let krate = &self.krate;
+        let place = self.function.sig.ident.span();
+        let krate = self.krate_there(place);
         let (registered, policy) = self.registered(false);
         let body = self.closure();
-        let mut result = quote_spanned!(at(self.function.sig.ident.span())=>
+        let mut result = quote_spanned!(at(place)=>
             #krate::thread(&__FUNCTION, __policy, #body)
         );
         if self.args.skip {
@@ -165,12 +175,12 @@ impl<'a> Expansion<'a> {
 
     /// `move || -> R { BODY }`; a type that has no name is left to inference.
     fn closure(&self) -> TokenStream {
-        let body = &self.body;
+        let (body, place) = (&self.body, at(self.function.sig.ident.span()));
         if function::returns_impl(self.function) {
-            return quote_spanned!(self.site=> move || { #body });
+            return quote_spanned!(place=> move || { #body });
         }
         let returned = self.returned();
-        quote_spanned!(self.site=> move || -> #returned { #body })
+        quote_spanned!(place=> move || -> #returned { #body })
     }
 
     /// Input:  `fn main() -> R { BODY }`
@@ -202,22 +212,23 @@ impl<'a> Expansion<'a> {
     /// The statement that restricts the process, or leaves the function.
     fn enforced(&self, policy: &TokenStream) -> TokenStream {
         let krate = &self.krate;
-        let returned = self.returned();
         let call = quote_spanned!(at(self.function.sig.ident.span())=> #krate::in_place(&__FUNCTION, #policy));
-        let unnamed = function::returns_impl(self.function) || matches!(crate::types::peel(&returned), Type::Never(_));
-        let failed = if self.kind == Kind::Main && (unnamed || is_silent(&returned)) {
-            quote_spanned!(self.site=> #krate::refuse_to_start(__error))
-        } else if unnamed {
-            quote_spanned!(self.site=> #krate::settle(
+        let named = self.named();
+        let failed = match named {
+            _ if self.kind == Kind::Main && named.as_ref().is_none_or(is_silent) => {
+                quote_spanned!(self.site=> #krate::refuse_to_start(__error))
+            }
+            Some(returned) => {
+                let settled = self.settled(&quote_spanned!(self.site=>
+                    ::core::result::Result::<#returned, #krate::Error>::Err(__error)
+                ));
+                quote_spanned!(self.site=> return #settled)
+            }
+            None => quote_spanned!(self.site=> #krate::settle(
                 #krate::AsPanic,
                 #krate::Strategy::<false>,
                 ::core::result::Result::<(), #krate::Error>::Err(__error),
-            ))
-        } else {
-            let settled = self.settled(&quote_spanned!(self.site=>
-                ::core::result::Result::<#returned, #krate::Error>::Err(__error)
-            ));
-            quote_spanned!(self.site=> return #settled)
+            )),
         };
         quote_spanned!(self.site=> if let ::core::result::Result::Err(__error) = #call { #failed })
     }
@@ -233,18 +244,18 @@ impl<'a> Expansion<'a> {
             ReturnType::Default => self.function.sig.ident.span(),
             ReturnType::Type(_, ty) => syn::spanned::Spanned::span(ty),
         };
-        let settle = quote_spanned!(at(span)=>
-            #krate::settle(__how, #krate::Strategy::<#strategy>, __result)
-        );
-        quote_spanned!(site=> match #result {
-            __result => {
-                let __how = {
-                    #[allow(unused_imports)]
-                    use #krate::{VerdictErr as _, VerdictPanic as _};
-                    (&&#krate::Verdict::of(&__result)).pick()
-                };
-                #settle
-            }
+        let there = self.krate_there(span);
+        let settle = quote_spanned!(at(span)=> #there::settle(__how, #there::Strategy::<#strategy>, __result));
+        // Named where it has a name: an error in what makes the result then does not spread to here.
+        let ty = self.named().map(|returned| quote_spanned!(site=> ::<#returned>));
+        quote_spanned!(site=> {
+            let __result = #result;
+            let __how = {
+                #[allow(unused_imports)]
+                use #krate::{VerdictErr as _, VerdictPanic as _};
+                (&&#krate::Verdict #ty::of(&__result)).pick()
+            };
+            #settle
         })
     }
 
@@ -263,6 +274,14 @@ impl<'a> Expansion<'a> {
             ReturnType::Default => syn::parse_quote_spanned!(self.site=> ()),
             ReturnType::Type(_, ty) => (**ty).clone(),
         }
+    }
+
+    /// The returned type where it can be written: neither `impl Trait` nor `!`, which stable Rust lets stand only
+    /// behind an arrow.
+    fn named(&self) -> Option<Type> {
+        let returned = self.returned();
+        let never = matches!(crate::types::peel(&returned), Type::Never(_));
+        (!never && !function::returns_impl(self.function)).then_some(returned)
     }
 
     /// The signature of the function that holds the machinery.

@@ -53,8 +53,8 @@ impl Expansion<'_> {
         let backs: Vec<Back> = arguments.iter().enumerate().filter_map(|(i, argument)| self.back(i, argument)).collect();
         let (slots, takes, stores) =
             (backs.iter().map(|back| &back.slot), backs.iter().map(|back| &back.take), backs.iter().map(|back| &back.store));
-        let (codec, probe) = (self.codec(&returned), self.probe(&returned));
-        let take_answer = quote_spanned!(at(returned.span())=> #krate::take_answer(#codec, #probe, __in)?);
+        let (codec, probe, krate_there) = (self.codec(&returned), self.probe(&returned), self.krate_at(&returned));
+        let take_answer = quote_spanned!(at(returned.span())=> #krate_there::take_answer(#codec, #probe, __in)?);
         let process = quote_spanned!(at(self.function.sig.ident.span())=> #krate::process);
         let skipped = self.args.skip.then(|| {
             let skipped = self.skipped(&quote_spanned!(site=> __result));
@@ -95,8 +95,8 @@ impl Expansion<'_> {
         let parameters = arguments.iter().map(|argument| &argument.parameter);
         let values = arguments.iter().enumerate().map(|(i, argument)| self.held_value(i, argument));
         let back = arguments.iter().enumerate().filter_map(|(i, argument)| self.put_back(i, argument));
-        let codec = self.codec(returned);
-        let put_answer = quote_spanned!(at(returned.span())=> #krate::put_answer(#codec, &__answer, __out)?);
+        let (codec, krate_there) = (self.codec(returned), self.krate_at(returned));
+        let put_answer = quote_spanned!(at(returned.span())=> #krate_there::put_answer(#codec, &__answer, __out)?);
         quote_spanned!(site=>
             let __entry: #krate::Entry = |__call| {
                 #(#holds)*
@@ -113,21 +113,23 @@ impl Expansion<'_> {
     }
 
     fn hold(&self, i: usize, argument: &Argument) -> TokenStream {
-        let (krate, held, cfg) = (&self.krate, held(i), &argument.cfg);
-        let ty = self.owned(argument);
+        let (held, cfg, ty) = (held(i), &argument.cfg, self.owned(argument));
+        let krate = self.krate_at(&ty);
         let mutable = matches!(argument.way, Way::Changed | Way::ChangedSlice(_)).then(|| quote_spanned!(self.site=> mut));
         let (codec, probe) = (self.codec(&ty), self.probe(&ty));
-        let hold = quote_spanned!(at(ty.span())=> #krate::hold(#codec, #probe, &mut __call.input)?);
-        quote_spanned!(self.site=> #cfg let #mutable #held = #hold;)
+        quote_spanned!(at(ty.span())=> #cfg let #mutable #held = #krate::hold(#codec, #probe, &mut __call.input)?;)
     }
 
     /// What the body's closure is given.
     fn held_value(&self, i: usize, argument: &Argument) -> TokenStream {
         let (held, cfg, sent) = (held(i), &argument.cfg, &argument.sent);
+        // At the type, like all that needs its codec: there rustc reports a missing one once.
+        let place = at(sent.span());
+        let held = Ident::new(&held.to_string(), place);
         match argument.way {
-            Way::Owned => quote_spanned!(self.site=> #cfg #held),
-            Way::Shared => quote_spanned!(self.site=> #cfg ::core::borrow::Borrow::<#sent>::borrow(&#held)),
-            Way::Changed | Way::ChangedSlice(_) => quote_spanned!(self.site=> #cfg &mut #held),
+            Way::Owned => quote_spanned!(place=> #cfg #held),
+            Way::Shared => quote_spanned!(place=> #cfg ::core::borrow::Borrow::<#sent>::borrow(&#held)),
+            Way::Changed | Way::ChangedSlice(_) => quote_spanned!(place=> #cfg &mut #held),
         }
     }
 
@@ -140,34 +142,34 @@ impl Expansion<'_> {
     }
 
     fn put(&self, argument: &Argument) -> TokenStream {
-        let (krate, cfg, name) = (&self.krate, &argument.cfg, &argument.name);
+        let (krate, cfg, name) = (self.krate_at(&argument.sent), &argument.cfg, &argument.name);
         let codec = self.codec(&argument.sent);
         let value = match argument.way {
             Way::Owned => quote_spanned!(self.site=> &#name),
             _ => quote_spanned!(self.site=> &*#name),
         };
         let put = quote_spanned!(at(argument.sent.span())=> #krate::put(#codec, #value, __out)?);
-        quote_spanned!(self.site=> #cfg { #put; })
+        quote_spanned!(at(argument.sent.span())=> #cfg { #put; })
     }
 
     fn put_back(&self, i: usize, argument: &Argument) -> Option<TokenStream> {
-        let (krate, cfg, held) = (&self.krate, &argument.cfg, held(i));
+        let (cfg, held) = (&argument.cfg, held(i));
         if matches!(argument.way, Way::Owned | Way::Shared) {
             return None;
         }
         let ty = self.owned(argument);
-        let codec = self.codec(&ty);
+        let (krate, codec) = (self.krate_at(&ty), self.codec(&ty));
         let put = quote_spanned!(at(ty.span())=> #krate::put_back(#codec, &#held, __out)?);
-        Some(quote_spanned!(self.site=> #cfg { #put; }))
+        Some(quote_spanned!(at(ty.span())=> #cfg { #put; }))
     }
 
     /// How a changed argument gets back to the caller: decoded into a slot while the worker's answer is read, stored
     /// once everything was decoded.
     fn back(&self, i: usize, argument: &Argument) -> Option<Back> {
-        let (krate, site, cfg, name) = (&self.krate, self.site, &argument.cfg, &argument.name);
+        let (site, cfg, name) = (self.site, &argument.cfg, &argument.name);
         let slot = format_ident!("__back{i}", span = site);
         let ty = self.owned(argument);
-        let (codec, probe) = (self.codec(&ty), self.probe(&ty));
+        let (krate, codec, probe) = (self.krate_at(&ty), self.codec(&ty), self.probe(&ty));
         let take = quote_spanned!(at(ty.span())=> #krate::take_back(#codec, #probe, __in)?);
         let (check, store) = match argument.way {
             Way::Owned | Way::Shared => return None,
@@ -212,15 +214,20 @@ impl Expansion<'_> {
         )
     }
 
+    /// The path of the runtime at a type: an error about a call is shown where the call begins.
+    fn krate_at(&self, ty: &Type) -> TokenStream {
+        self.krate_there(ty.span())
+    }
+
     fn probe(&self, ty: &Type) -> TokenStream {
-        let krate = &self.krate;
+        let krate = self.krate_at(ty);
         quote_spanned!(at(ty.span())=> #krate::Probe::<#ty>::new())
     }
 
     /// The codec of a type, found by autoref. The type is named outside of the block into which the traits are
     /// imported, where their names cannot hide it.
     fn codec(&self, ty: &Type) -> TokenStream {
-        let (krate, probe) = (&self.krate, self.probe(ty));
+        let (krate, probe) = (self.krate_at(ty), self.probe(ty));
         quote_spanned!(at(ty.span())=> match #probe {
             __probe => {
                 #[allow(unused_imports)]

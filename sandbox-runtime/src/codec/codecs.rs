@@ -250,7 +250,11 @@ impl<T, E, A: Returns<T>, B: Returns<E>> Returns<Result<T, E>> for Parts<A, B> {
     }
 
     fn take_answer(self, input: &mut Incoming<'_>) -> Result<Result<T, E>, CodecError> {
-        if input.take_flag()? { self.0.take_answer(input).map(Ok) } else { self.1.take_answer(input).map(Err) }
+        if input.take_flag()? {
+            self.0.take_answer(input).map(Ok)
+        } else {
+            self.1.take_answer(input).map(Err)
+        }
     }
 }
 

@@ -23,12 +23,9 @@ pub enum CodecError {
     /// So many bytes follow the last value.
     #[error("{0} bytes follow the end of the message")]
     TrailingBytes(usize),
-    /// The value is nested deeper than 128 levels, or took too much stack.
+    /// The value, to be encoded or decoded, is nested deeper than 128 levels, or took too much stack.
     #[error("the value is nested too deeply")]
     TooDeep,
-    /// The message declares more elements than a message of its size may.
-    #[error("the message declares too many elements")]
-    TooManyElements,
     /// A length is not the one that the type or the caller's slice has.
     #[error("a length of {found} where {expected} was expected")]
     BadLength {
@@ -57,6 +54,12 @@ pub enum CodecError {
 impl serde::de::Error for CodecError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::Serde(shortened(message))
+    }
+}
+
+impl serde::ser::Error for CodecError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Encode(shortened(message))
     }
 }
 

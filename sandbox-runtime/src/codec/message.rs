@@ -4,11 +4,9 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-use super::CodecError;
-use super::bounded::{self, Budget};
+use super::{CodecError, form, reader, writer};
 
 /// Byte slices from this length on are lent to the message instead of copied into it.
 ///
@@ -32,33 +30,33 @@ impl<'v> Outgoing<'v> {
     }
 
     /// Appends a length and the bytes, which are borrowed if they are [many](BORROW_FROM).
-    ///
-    /// # Errors
-    ///
-    /// None so far; encoding a length may fail in a later form of the message.
-    pub fn put_bytes(&mut self, bytes: &'v [u8]) -> Result<(), CodecError> {
-        self.put_value(&bytes.len())?;
+    pub fn put_bytes(&mut self, bytes: &'v [u8]) {
+        self.put_count(bytes.len());
         if bytes.len() >= BORROW_FROM {
             self.segments.push(Cow::Borrowed(bytes));
         } else {
             self.tail().extend_from_slice(bytes);
         }
-        Ok(())
+    }
+
+    /// Appends the count of a sequence's elements.
+    pub(super) fn put_count(&mut self, count: usize) {
+        writer::varint(writer::length(count), self.tail());
     }
 
     /// Appends a value in the form that serde gives it.
     ///
     /// # Errors
     ///
-    /// [`CodecError::Encode`] if the value's `Serialize` refuses (a path that is not UTF-8, a locked mutex) or
-    /// does not know the length of a sequence.
+    /// [`CodecError::Encode`] if the value's `Serialize` refuses (a path that is not UTF-8, say), and
+    /// [`CodecError::TooDeep`].
     pub fn put_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-        postcard::serialize_with_flavor(value, Tail(self.tail())).map_err(|error| CodecError::Encode(reason(error)))
+        writer::write(value, self.tail())
     }
 
     /// Appends one byte that says yes or no.
     pub(super) fn put_flag(&mut self, flag: bool) {
-        self.tail().push(u8::from(flag));
+        self.tail().push(if flag { form::TRUE } else { form::FALSE });
     }
 
     /// Adds a descriptor. The receiver gets a duplicate of it.
@@ -98,54 +96,20 @@ impl<'v> Outgoing<'v> {
     }
 }
 
-/// Where postcard writes: the end of a segment.
-struct Tail<'t>(&'t mut Vec<u8>);
-
-impl Flavor for Tail<'_> {
-    type Output = ();
-
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
-        Ok(())
-    }
-
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.push(data);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
-/// What to tell a developer about an encoding that failed; postcard drops the message of `Serialize`.
-fn reason(error: postcard::Error) -> String {
-    match error {
-        postcard::Error::SerdeSerCustom => "its Serialize refused it (a path that is not UTF-8?)".into(),
-        postcard::Error::SerializeSeqLengthUnknown => {
-            "its Serialize does not tell the length of a sequence or map (serde's `flatten`?)".into()
-        }
-        other => other.to_string(),
-    }
-}
-
 /// A message while it is read.
 ///
-/// Every read is bounded by the bytes that are there, nothing is allocated for a declared length before the
-/// bytes were seen, the elements of all its sequences together are [bounded](CodecError::TooManyElements), and
-/// nothing panics, whatever the bytes are.
+/// Every read is bounded by the bytes that are there, a declared length or count never exceeds them, and nothing
+/// panics, whatever the bytes are.
 #[derive(Debug)]
 pub struct Incoming<'i> {
     rest: &'i [u8],
     fds: VecDeque<OwnedFd>,
-    budget: Budget,
 }
 
 impl<'i> Incoming<'i> {
     /// Reads these bytes, with these descriptors.
     pub fn new(bytes: &'i [u8], fds: impl Into<VecDeque<OwnedFd>>) -> Self {
-        Self { rest: bytes, fds: fds.into(), budget: Budget::for_message(bytes.len()) }
+        Self { rest: bytes, fds: fds.into() }
     }
 
     /// Takes a length and that many bytes, without a copy.
@@ -154,10 +118,7 @@ impl<'i> Incoming<'i> {
     ///
     /// [`CodecError::Truncated`] if the length is not there or exceeds what is there.
     pub fn take_bytes(&mut self) -> Result<&'i [u8], CodecError> {
-        let length = self.take_length()?;
-        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(CodecError::Truncated)?;
-        self.rest = rest;
-        Ok(bytes)
+        reader::take_sized(&mut self.rest)
     }
 
     /// Takes a value in the form that serde gives it. It may borrow from the message.
@@ -166,7 +127,7 @@ impl<'i> Incoming<'i> {
     ///
     /// Any [`CodecError`] but those that concern descriptors or trailing bytes.
     pub fn take_value<T: Deserialize<'i>>(&mut self) -> Result<T, CodecError> {
-        bounded::read(&mut self.rest, &mut self.budget)
+        reader::read(&mut self.rest)
     }
 
     /// Takes the byte that says yes or no.
@@ -174,22 +135,10 @@ impl<'i> Incoming<'i> {
         self.take_value()
     }
 
-    /// Takes a length that is not yet checked against anything.
-    fn take_length(&mut self) -> Result<usize, CodecError> {
-        // A length that no address space has is longer than the message, too.
-        usize::try_from(self.take_value::<u64>()?).map_err(|_| CodecError::Truncated)
-    }
-
-    /// Takes the count of a sequence's elements, and accounts for them all.
+    /// Takes the count of a sequence's elements, each of which takes a byte or a descriptor.
     pub(super) fn take_count(&mut self) -> Result<usize, CodecError> {
-        let count = self.take_length()?;
-        self.budget.spend(count)?;
-        Ok(count)
-    }
-
-    /// How many elements are worth allocating for when a message declares `count` of them.
-    pub(super) fn plausible(&self, count: usize) -> usize {
-        count.min(self.rest.len())
+        let count = usize::try_from(reader::take_varint(&mut self.rest)?).ok();
+        count.filter(|&count| count <= self.rest.len().max(self.fds.len())).ok_or(CodecError::Truncated)
     }
 
     /// Takes a descriptor.

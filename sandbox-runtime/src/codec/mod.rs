@@ -4,29 +4,31 @@
 //! message and [holds](hold) them on the other side, where they may borrow from the [`Incoming`] one; the
 //! answer and what `&mut` arguments refer to come back alike. Byte buffers, text and paths cross in bulk
 //! ([`native`]), errors by what they say ([`remote`]), descriptors beside the bytes ([`descriptors`]), and
-//! everything else by serde ([`bounded`]).
+//! everything else by serde ([`form`]).
 //!
 //! | read for | file |
 //! |---|---|
 //! | a message | `message` |
 //! | the choice of a codec | `pick`, `codecs` |
 //! | the types | `native`, `remote`, `descriptors` |
-//! | what a hostile message can do | `bounded` |
+//! | serde's values | `form`, `writer`, `reader` |
 
 use std::fmt;
 use std::marker::PhantomData;
 
-mod bounded;
 mod codecs;
 mod descriptors;
 mod error;
+mod form;
 mod message;
 mod native;
 pub mod pick;
+mod reader;
 mod refused;
 mod remote;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use codecs::{Accepts, AsNative, Back, Codec, Crosses, Keeps, Parts, Returns, Serde};
 pub use error::CodecError;
@@ -110,7 +112,11 @@ pub fn put_back<'v, T, C: Back<T>>(codec: C, value: &'v T, out: &mut Outgoing<'v
 /// # Errors
 ///
 /// Any [`CodecError`] if the message does not hold such a value.
-pub fn take_back<T, C: Back<T>>(codec: C, _: Probe<T>, input: &mut Incoming<'_>) -> Result<Option<T>, CodecError> {
+pub fn take_back<T, C: Back<T>>(
+    codec: C,
+    _: Probe<T>,
+    input: &mut Incoming<'_>,
+) -> Result<Option<T>, CodecError> {
     codec.take_back(input)
 }
 
@@ -119,7 +125,11 @@ pub fn take_back<T, C: Back<T>>(codec: C, _: Probe<T>, input: &mut Incoming<'_>)
 /// # Errors
 ///
 /// [`CodecError::Encode`] if the value has no form.
-pub fn put_answer<'v, T, C: Returns<T>>(codec: C, value: &'v T, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+pub fn put_answer<'v, T, C: Returns<T>>(
+    codec: C,
+    value: &'v T,
+    out: &mut Outgoing<'v>,
+) -> Result<(), CodecError> {
     codec.put_answer(value, out)
 }
 
@@ -128,7 +138,11 @@ pub fn put_answer<'v, T, C: Returns<T>>(codec: C, value: &'v T, out: &mut Outgoi
 /// # Errors
 ///
 /// Any [`CodecError`] if the message does not hold such a value.
-pub fn take_answer<T, C: Returns<T>>(codec: C, _: Probe<T>, input: &mut Incoming<'_>) -> Result<T, CodecError> {
+pub fn take_answer<T, C: Returns<T>>(
+    codec: C,
+    _: Probe<T>,
+    input: &mut Incoming<'_>,
+) -> Result<T, CodecError> {
     codec.take_answer(input)
 }
 

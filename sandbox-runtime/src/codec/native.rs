@@ -49,7 +49,8 @@ impl<'i> Native<'i> for [u8] {
     type Held = &'i [u8];
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
-        out.put_bytes(self)
+        out.put_bytes(self);
+        Ok(())
     }
 
     fn receive(input: &mut Incoming<'i>) -> Result<&'i [u8], CodecError> {
@@ -61,7 +62,8 @@ impl<'i> Native<'i> for str {
     type Held = &'i str;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
-        out.put_bytes(self.as_bytes())
+        out.put_bytes(self.as_bytes());
+        Ok(())
     }
 
     fn receive(input: &mut Incoming<'i>) -> Result<&'i str, CodecError> {
@@ -73,7 +75,8 @@ impl<'i> Native<'i> for OsStr {
     type Held = &'i OsStr;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
-        out.put_bytes(self.as_bytes())
+        out.put_bytes(self.as_bytes());
+        Ok(())
     }
 
     fn receive(input: &mut Incoming<'i>) -> Result<&'i OsStr, CodecError> {
@@ -97,7 +100,8 @@ impl<'i> Native<'i> for CStr {
     type Held = &'i CStr;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
-        out.put_bytes(self.to_bytes_with_nul())
+        out.put_bytes(self.to_bytes_with_nul());
+        Ok(())
     }
 
     fn receive(input: &mut Incoming<'i>) -> Result<&'i CStr, CodecError> {
@@ -171,7 +175,8 @@ impl<'i, const N: usize> Native<'i> for [u8; N] {
     type Held = Self;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
-        out.put_bytes(self)
+        out.put_bytes(self);
+        Ok(())
     }
 
     fn receive(input: &mut Incoming<'i>) -> Result<Self, CodecError> {
@@ -248,13 +253,14 @@ impl<'i, T: Item + Native<'i, Held = T>> Native<'i> for [T] {
     const COMES_BACK: bool = T::COMES_BACK;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
-        out.put_value(&self.len())?;
+        out.put_count(self.len());
         self.iter().try_for_each(|item| item.send(out))
     }
 
     fn receive(input: &mut Incoming<'i>) -> Result<Vec<T>, CodecError> {
         let count = input.take_count()?;
-        let mut items = Vec::with_capacity(input.plausible(count));
+        // A hostile count is paid for with a byte per item; an item in memory is larger.
+        let mut items = Vec::with_capacity(count.min(4096));
         for _ in 0..count {
             items.push(T::receive(input)?);
         }

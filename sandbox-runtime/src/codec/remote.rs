@@ -67,7 +67,9 @@ fn io_link(error: &io::Error) -> Link {
     let kind = kind_to_byte(error.kind());
     match error.raw_os_error() {
         Some(code) => Link::Os(code),
-        None if error.get_ref().is_none() && error.to_string() == error.kind().to_string() => Link::Kind(kind),
+        None if error.get_ref().is_none() && error.to_string() == error.kind().to_string() => {
+            Link::Kind(kind)
+        }
         None => Link::Custom(kind, error.to_string()),
     }
 }

@@ -118,7 +118,7 @@ impl Filter {
         seccompiler::apply_filter_all_threads(&self.program()).map_err(refused)
     }
 
-    fn program(&self) -> BpfProgram {
+    pub(super) fn program(&self) -> BpfProgram {
         self.0.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect()
     }
 }

@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::registry::Function;
 use crate::sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +80,26 @@ impl Locks {
         Ok(Enforced(()))
     }
 
+    /// Restricts every thread of this process, for good, by a signal to each (`thread_sync = "signal"`). Each thread
+    /// gets a domain of its own: abstract sockets between them, for one, are refused then.
+    ///
+    /// Half a restriction cannot be undone, so where a thread does not answer this ends the process.
+    pub(crate) fn close_each_thread(&self) -> Result<Enforced, LockError> {
+        // Opened now: a restricted thread may not.
+        let tasks = rustix::fs::open("/proc/self/task", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|errno| LockError::new("/proc/self/task", errno))?;
+        let action = EachThread { rulesets: &self.rulesets, filter: self.filter.as_ref().map(Filter::program) };
+        let done = sys::each_thread::run_in_others(tasks.as_fd(), &action)
+            .map_err(|error| LockError::new("a signal for each thread", error))?;
+        if let Err(unreached) = done {
+            let message = format!("sandboxed: cannot restrict every thread ({unreached:?}), so this process ends\n");
+            // Not `eprintln!`: a thread may hold its lock for ever.
+            rustix::io::write(std::io::stderr(), message.as_bytes()).unwrap_or_default();
+            std::process::abort();
+        }
+        self.close()
+    }
+
     /// Restricts every thread of this process, for good: Landlock by TSYNC (ABI 8), seccomp by its own.
     /// no_new_privs goes along with both.
     pub(crate) fn close_all_threads(&self) -> Result<Enforced, LockError> {
@@ -88,6 +109,21 @@ impl Locks {
         }
         self.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)?;
         Ok(Enforced(()))
+    }
+}
+
+/// What each thread does by itself where the kernel cannot do it for all. It is run in a signal's handler: it
+/// allocates nothing.
+struct EachThread<'a> {
+    rulesets: &'a [OwnedFd],
+    filter: Option<seccompiler::BpfProgram>,
+}
+
+impl sys::each_thread::Action for EachThread<'_> {
+    fn run(&self) -> bool {
+        rustix::thread::set_no_new_privs(true).is_ok()
+            && self.rulesets.iter().all(|ruleset| sys::landlock::restrict_self(ruleset.as_fd(), 0).is_ok())
+            && self.filter.as_ref().is_none_or(|filter| seccompiler::apply_filter(filter).is_ok())
     }
 }
 

@@ -5,13 +5,20 @@ use crate::enforce::{Enforced, Locks};
 use crate::error::Error;
 use crate::forkserver;
 use crate::plan::{Placement, Plan};
-use crate::policy::Policy;
+use crate::policy::{Policy, ThreadSync};
 use crate::pool::cannot_start;
 use crate::registry::{Function, functions};
 use crate::sys;
 
 /// The ABI that restricts all threads at once.
 const TSYNC: u32 = 8;
+
+impl Plan {
+    /// Whether the kernel can restrict all threads at once; seccomp always can.
+    fn has_tsync(&self) -> bool {
+        self.kernel.abi >= TSYNC || self.ruleset.is_none()
+    }
+}
 
 /// Restricts every thread of this process.
 pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<Enforced, Error> {
@@ -26,7 +33,11 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
             // could not be started any more.
             forkserver::restrict_first(&locks).map_err(|error| cannot_start(function, &error))?;
         }
-        let enforced = if threads == 1 { locks.close() } else { locks.close_all_threads() };
+        let enforced = match threads {
+            1 => locks.close(),
+            _ if plan.has_tsync() => locks.close_all_threads(),
+            _ => locks.close_each_thread(),
+        };
         let enforced = enforced.map_err(|error| error.of(function.name))?;
         if has_workers {
             forkserver::restricted().map_err(|error| cannot_start(function, &error))?;
@@ -41,11 +52,11 @@ fn check_threads(function: &Function, plan: &Plan) -> Result<u64, Error> {
     let refused = |what: String| Error::launch(function.name, what, None);
     let threads = sys::process::threads();
     let threads = threads.ok_or_else(|| refused("threads cannot be counted: is /proc mounted?".into()))?;
-    let can = plan.kernel.abi >= TSYNC || plan.ruleset.is_none();
-    if threads > 1 && !can {
+    if threads > 1 && !plan.has_tsync() && plan.thread_sync == ThreadSync::Kernel {
         return Err(refused(format!(
             "this process has {threads} threads, and restricting them all needs Landlock ABI {TSYNC}, but this \
-             kernel has {}; restrict it while it has one thread, as an attribute on `main` does",
+             kernel has {}; restrict it while it has one thread, as an attribute on `main` does, or write \
+             `thread_sync = \"signal\"`",
             plan.kernel.abi
         )));
     }

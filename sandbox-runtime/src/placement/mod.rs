@@ -6,7 +6,7 @@ pub(crate) mod thread;
 
 use crate::codec::CodecError;
 use crate::error::{Error, ErrorKind, Ran};
-use crate::plan::{Placement, Plan, plan};
+use crate::plan::{Lost, Placement, Plan, plan};
 use crate::policy::Policy;
 use crate::registry::Function;
 use std::collections::BTreeSet;
@@ -28,10 +28,19 @@ fn report_lost(function: &'static Function, plan: &Plan) {
     }
     let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
     if reported.insert(std::ptr::from_ref(function) as usize) {
-        let lost: Vec<String> = plan.lost.iter().map(ToString::to_string).collect();
-        let placement = plan.placement;
-        log::warn!("sandbox of `{}` in `{placement}` does not hold: {}", function.name, lost.join("; "));
+        let (name, placement) = (function.name, plan.placement);
+        log::warn!("sandbox of `{name}` in `{placement}` does not hold: {}", lost_by_need(&plan.lost).join("; "));
     }
+}
+
+/// What is lost, said once for each thing that it would need.
+fn lost_by_need(lost: &[Lost]) -> Vec<String> {
+    let needs: BTreeSet<String> = lost.iter().map(Lost::needs).collect();
+    let of = |need: &String| {
+        let promises = lost.iter().filter(|lost| lost.needs() == *need).map(|lost| lost.promise.to_string());
+        format!("{} ({need})", promises.collect::<Vec<_>>().join(", "))
+    };
+    needs.iter().map(of).collect()
 }
 
 pub(crate) fn cannot_encode(function: &Function, error: &CodecError) -> Error {

@@ -184,6 +184,13 @@ pub struct Lost {
 /// The promise, and what it would need.
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.promise, self.needs())
+    }
+}
+
+impl Lost {
+    /// What could hold it elsewhere, in words.
+    pub(crate) fn needs(&self) -> String {
         let needs: Vec<String> = self
             .could
             .iter()
@@ -195,8 +202,8 @@ impl fmt::Display for Lost {
             })
             .collect();
         match needs.as_slice() {
-            [] => write!(f, "{} (nothing can hold it)", self.promise),
-            needs => write!(f, "{} (needs {})", self.promise, needs.join(" or ")),
+            [] => "nothing can hold it".into(),
+            needs => format!("needs {}", needs.join(" or ")),
         }
     }
 }

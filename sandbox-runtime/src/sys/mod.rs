@@ -3,6 +3,7 @@
 #[macro_use]
 pub(crate) mod startup;
 
+pub(crate) mod each_thread;
 pub(crate) mod fork_mark;
 pub(crate) mod image;
 pub(crate) mod landlock;
