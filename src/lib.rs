@@ -1,10 +1,145 @@
-//! An attribute that puts a function, or a whole program, into a sandbox that the Linux kernel enforces.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
-pub use sandboxed_macros::{assert_denied, sandboxed, test};
+/// Puts a function, or a whole program, into a sandbox that the kernel enforces.
+///
+/// What the arguments name is granted. Everything else that the placement can refuse is refused. What cannot be
+/// enforced on the running kernel is an error before the body runs.
+///
+/// ```
+/// use sandboxed::sandboxed;
+///
+/// #[sandboxed]
+/// fn add(a: u32, b: u32) -> u32 {
+///     a + b
+/// }
+/// assert_eq!(add(2, 3), 5);
+/// ```
+///
+/// is, in essence, this:
+///
+/// ```
+/// # use sandboxed::Policy;
+/// # trait Worker { fn fork(policy: Policy) -> Self; fn send<T>(&self, t: T); fn receive<T>(&self) -> Result<T, sandboxed::Error>; }
+/// fn add<W: Worker>(a: u32, b: u32) -> u32 {
+///     let worker = W::fork(Policy::new());   // forked from the forkserver, not from this process
+///     worker.send((a, b));                   // locks itself, then decodes, runs the body, encodes
+///     worker.receive().unwrap_or_else(|error| panic!("{error}"))
+/// }
+/// ```
+///
+/// # Where the body runs
+///
+/// | word | |
+/// |---|---|
+/// | `process` | in a fresh worker process; the default for every function but `main` |
+/// | `thread` | in a new thread that restricts itself; borrowed values of every kind work; it contains mistakes, not an attacker who controls memory |
+/// | `in_place` | in the caller, after the whole process was restricted for good; the default for `main` |
+///
+/// `fn main` may say `process`: then it runs in a worker with the program's arguments, stdin and environment, and
+/// the program ends as the worker does.
+///
+/// # Keys
+///
+/// Values are expressions: a literal, a list, `std::env::temp_dir()`, an argument of the function. Literals are
+/// checked when the function is compiled.
+///
+/// | key | grants or limits | least Landlock ABI |
+/// |---|---|---|
+/// | `read = paths` | reading files and listing directories, at and below; no execution | 1 |
+/// | `write = paths` | writing, truncating, making, removing, renaming; no reading, no devices | 1 |
+/// | `execute = paths` | running and reading programs | 1 |
+/// | `unix = paths` | connecting to pathname sockets | 9 |
+/// | `fs(make_dir = paths, ...)` | single rights by their kernel names: `execute`, `write_file`, `read_file`, `read_dir`, `remove_dir`, `remove_file`, `make_char`, `make_dir`, `make_reg`, `make_sock`, `make_fifo`, `make_block`, `make_sym`, `refer` (2), `truncate` (3), `ioctl_dev` (5), `resolve_unix` (9) | 1 |
+/// | `tcp_bind`, `tcp_connect` `= ports` | a port, a list, a range | 4 |
+/// | `udp_bind`, `udp_connect` `= ports` | likewise; `udp_connect` includes binding to port 0, which the kernel does by itself | 10 |
+/// | `allow(udp)` | UDP, all ports | |
+/// | `allow(signal)` | signals to processes outside | |
+/// | `allow(abstract_unix_socket)` | abstract sockets of processes outside | |
+/// | `allow(metadata)` | changing mode, owner, times, extended attributes | |
+/// | `preset(dns, ca_certificates, time_zone, locale, tmp)` | see [`Preset`] | |
+/// | `timeout = "2s"` | `process`: wall time; default 30 s, `"never"` for none; units ns, us, ms, s, m, h | |
+/// | `memory = "256MiB"` | `process`: address space (`RLIMIT_AS`); default 1 GiB, `"unlimited"` for none | |
+/// | `env = ["LANG"]` | `process`: environment variables to pass; none by default | |
+/// | `stdio = "null"` | `process`: see [`Stdio`]; default `"relay"` | |
+/// | `policy = expr` | a [`Policy`] to begin with; other keys add to it | |
+/// | `strict` | every promise that cannot be held is an error | |
+/// | `best_effort` | none is; they are reported | |
+/// | `thread_sync = "signal"` | `in_place`: restricts other threads by a signal where the kernel cannot (before ABI 8) | |
+/// | `fallible = try_name` | makes `try_name(..) -> Result<T, sandboxed::Error>` too | |
+/// | `crate = path` | where this crate is, if it was renamed or re-exported | |
+///
+/// A path names what it names when the call is made. A symbolic link grants its target; a file that is replaced by
+/// a rename is no longer granted: grant its directory, or pass an open `File`. A missing path is an error, unless it
+/// is `optional("/lib64")`.
+///
+/// `cpu`, `open_files`, `file_size`, `threads`, `namespaces`, `warm`, `workers`, `log` and `quiet` are known, but this
+/// version cannot enforce them, so they do not compile.
+///
+/// # What crosses into a process
+///
+/// Arguments: everything that is serde's `Serialize` and `Deserialize`, owned or behind `&`; bytes, text and paths in
+/// bulk; open descriptors (`File`, `OwnedFd`, `TcpStream`, ...), with which a function can work on a file that it may not
+/// open. `&mut T` is copied in and, if the call succeeds, back. Results: the same without descriptors, and in
+/// `Result<T, E>` also `io::Error`, `Box<dyn Error>` and, with the feature `anyhow`, `anyhow::Error`.
+///
+/// What cannot cross does not compile: borrowed results, closures, types whose updates would be lost (`Mutex`,
+/// `Cell`, atomics). `thread` takes them all.
+///
+/// A body in a worker sees statics as they were before `main`.
+///
+/// # Failures
+///
+/// If the function returns a `Result` whose error has `From<sandboxed::Error>`, a failure is an `Err`. Otherwise it
+/// is a panic in the caller; under `panic = "abort"` such a function does not compile in `process`, since hostile
+/// input would end the program. `main` in place prints it and exits with 1.
+///
+/// # Panics
+///
+/// As said above. A result of a body's panic names its place in the body.
+pub use sandboxed_macros::sandboxed;
+
+/// Makes a test of which the body runs in a sandbox of its own: `#[test]` and [`#[sandboxed]`](macro@sandboxed) in one.
+///
+/// Takes the same keys; `process` by default, or `thread`. `unenforceable = "skip"` says on stderr that the test is
+/// skipped where the kernel cannot enforce its policy; by default it fails there.
+///
+/// ```
+/// #[sandboxed::test(read = "/usr")]
+/// fn reads_usr_alone() {
+///     std::fs::read_dir("/usr").unwrap();
+///     sandboxed::assert_denied!(std::fs::read_dir("/etc"));
+/// }
+/// ```
+pub use sandboxed_macros::test;
+
+/// Asserts that the sandbox refuses an operation: the errno, and that file permissions would not have refused it.
+///
+/// The expression is a `Result` whose error has an errno, directly or as its source. An errno can be named, and so
+/// can a right with its path, which also says what file permissions are asked about; without it that is guessed
+/// from the called function's name and arguments, and where the guess does not decide, the assertion fails and says
+/// what to write.
+///
+/// ```
+/// # use sandboxed::sandboxed;
+/// use sandboxed::assert_denied;
+///
+/// #[sandboxed]
+/// fn peek(path: &str) -> std::io::Result<Vec<u8>> {
+///     std::fs::read(path)
+/// }
+/// assert_denied!(peek("/etc/passwd"), EACCES, read_file = "/etc/passwd");
+/// ```
+///
+/// # Panics
+///
+/// When the operation is allowed, fails otherwise, or would have been refused by file permissions.
+pub use sandboxed_macros::assert_denied;
+
 pub use sandboxed_runtime::{
-    Access, Allow, Cause, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess, Output,
-    Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable, frame_limit,
-    functions, kernel, optional, plan, set_frame_limit, start,
+    Access, Allow, Cause, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess, Output, Placement,
+    Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable, frame_limit, functions, kernel,
+    optional, plan, set_frame_limit, start,
 };
 
 /// What the attribute's expansion refers to. Not for use by hand, and not stable.

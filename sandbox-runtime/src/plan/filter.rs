@@ -51,14 +51,13 @@ impl FilterPlan {
         mark: Placement,
     ) -> Option<FilterPlan> {
         let filter = |promise| held.get(&promise).is_some_and(|layers| layers.contains(&Layer::Filter));
-        let only_filter = |promise| held.get(&promise).is_some_and(|layers| layers == &[Layer::Filter]);
         filter(Promise::OtherSockets).then(|| FilterPlan {
             mark,
             sockets,
             listen: filter(Promise::Listen),
             fastopen: held.contains_key(&Promise::Port(NetAccess::ConnectTcp)),
             metadata: filter(Promise::Metadata),
-            truncate: only_filter(Promise::File(Access::TRUNCATE)),
+            truncate: filter(Promise::File(Access::TRUNCATE)),
         })
     }
 }

@@ -314,7 +314,11 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
     let (mut held, mut lost) = (BTreeMap::new(), Vec::new());
     for promise in promises(policy, placement) {
         let could = layers(promise, policy, placement, sockets);
-        let by: Vec<Layer> = could.iter().copied().filter(|layer| layer.is_there(kernel)).collect();
+        let mut by: Vec<Layer> = could.iter().copied().filter(|layer| layer.is_there(kernel)).collect();
+        if promise == Promise::File(Access::TRUNCATE) {
+            // The filter refuses more than the promise says, so it is for want of the other alone.
+            by.truncate(1);
+        }
         match by.is_empty() {
             false => drop(held.insert(promise, by)),
             true => lost.push(Lost { promise, could }),

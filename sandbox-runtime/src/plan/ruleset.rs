@@ -66,8 +66,11 @@ impl RulesetPlan {
                 _ => {}
             }
         }
+        if plan == RulesetPlan::default() {
+            return None;
+        }
         plan.grant(policy);
-        (plan != RulesetPlan::default()).then_some(plan)
+        Some(plan)
     }
 
     fn grant(&mut self, policy: &Policy) {
