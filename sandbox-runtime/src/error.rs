@@ -270,7 +270,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let function = self.function();
         match self.kind() {
-            ErrorKind::Unenforceable(why) => write!(f, "sandbox of `{function}` {why}"),
+            ErrorKind::Unenforceable(why) => write!(f, "sandbox of `{function}` cannot be enforced: {why}"),
             ErrorKind::Grant { key, path, place, .. } => {
                 write!(f, "sandbox of `{function}` cannot grant `{key} = {path:?}` of the attribute at {place}")?;
                 f.write_str("; write `optional(...)` if it may be missing")

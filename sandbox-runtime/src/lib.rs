@@ -5,13 +5,6 @@
 //! `pool` in a process), `enforce` locks, `worker` runs the body, [`codec`] and [`wire`] carry values, `outcome`
 //! reads the end, [`error`] names it. `sys` is the only place with `unsafe`. Dependencies point down this list.
 
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-compile_error!(
-    "`sandboxed` is enforced by the Linux kernel, on x86_64 and aarch64; for other targets write \
-     #[cfg_attr(target_os = \"linux\", sandboxed(...))] and make the dependency one of \
-     `[target.'cfg(target_os = \"linux\")'.dependencies]`"
-);
-
 // First for its macro; last in the order of a call.
 #[macro_use]
 mod sys;

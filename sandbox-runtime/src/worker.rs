@@ -10,10 +10,10 @@ use crate::wire::{self, Job, Kind, Received};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::FdFlags;
 use rustix::net::SendFlags;
-use rustix::process::{Resource, Rlimit, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::io::{self, IoSlice, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -43,9 +43,11 @@ pub(crate) struct PanicNote {
     pub(crate) location: Option<String>,
 }
 
-/// The life of a worker, in the process that was just forked.
-pub(crate) fn run(channel: OwnedFd) -> ! {
-    let Ok(channel) = detach(&channel) else { process::exit_now(1) };
+/// The life of a worker, in the process that was just forked by `parent`.
+pub(crate) fn run(channel: OwnedFd, parent: Pid) -> ! {
+    let Ok(channel) = detach(&channel, parent) else { process::exit_now(1) };
+    // Open as long as the process: the panic hook finds it too, without another descriptor.
+    let channel: &'static OwnedFd = Box::leak(Box::new(channel));
     let received = match Received::from_channel(channel.as_fd()) {
         Ok(received) => received,
         Err(error) => refuse(channel.as_fd(), &Refusal { what: error.to_string(), cause: None }),
@@ -57,9 +59,13 @@ pub(crate) fn run(channel: OwnedFd) -> ! {
 }
 
 /// Keeps the channel and nothing else of the forkserver's.
-fn detach(channel: &OwnedFd) -> io::Result<OwnedFd> {
+fn detach(channel: &OwnedFd, parent: Pid) -> io::Result<OwnedFd> {
     rustix::process::setsid()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // A forkserver that died before the line above sends no signal.
+    if rustix::process::getppid() != Some(parent) {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     process::reset_signals();
     process::dup_to(channel.as_fd(), CHANNEL)?;
@@ -128,9 +134,9 @@ fn limit(job: &Job) -> io::Result<()> {
 
 impl Ready {
     /// Runs the body and ends.
-    fn run(self, channel: BorrowedFd<'_>) -> ! {
+    fn run(self, channel: BorrowedFd<'static>) -> ! {
         let mut caller = Channel { to: channel, begun: false };
-        CHANNEL_OF_HOOK.set(Some(channel.try_clone_to_owned().ok()).flatten());
+        CHANNEL_OF_HOOK.set(Some(channel));
         let input = Incoming::new(&self.arguments, self.fds);
         let result = execute(&self.enforced, self.entry, input, &mut caller);
         let code = match result {
@@ -213,7 +219,7 @@ fn send(channel: BorrowedFd<'_>, kind: Kind, payload: &[&[u8]]) {
 
 thread_local! {
     /// Set in the thread of the body alone.
-    static CHANNEL_OF_HOOK: RefCell<Option<OwnedFd>> = const { RefCell::new(None) };
+    static CHANNEL_OF_HOOK: Cell<Option<BorrowedFd<'static>>> = const { Cell::new(None) };
     static LAST_LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -222,17 +228,12 @@ thread_local! {
 fn note_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
     let message = message_of(info.payload());
-    let told = CHANNEL_OF_HOOK.try_with(|channel| match channel.try_borrow().as_deref() {
+    match CHANNEL_OF_HOOK.try_with(Cell::get) {
         Ok(Some(channel)) => {
-            send_note(channel.as_fd(), &PanicNote { message: message.clone(), location: location.clone() });
-            true
+            send_note(channel, &PanicNote { message, location: location.clone() });
+            LAST_LOCATION.set(location);
         }
-        _ => false,
-    });
-    if told == Ok(true) {
-        LAST_LOCATION.set(location);
-    } else {
-        eprintln!("thread panicked at {}: {message}", location.as_deref().unwrap_or("an unknown place"));
+        _ => eprintln!("thread panicked at {}: {message}", location.as_deref().unwrap_or("an unknown place")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CodecError, form, reader, writer};
+use super::{CodecError, form, reader, varint, writer};
 
 /// Byte slices from this length on are lent to the message instead of copied into it.
 ///
@@ -41,7 +41,7 @@ impl<'v> Outgoing<'v> {
 
     /// Appends the count of a sequence's elements.
     pub(super) fn put_count(&mut self, count: usize) {
-        writer::varint(writer::length(count), self.tail());
+        varint::varint(varint::length(count), self.tail());
     }
 
     /// Appends a value in the form that serde gives it.
@@ -118,7 +118,7 @@ impl<'i> Incoming<'i> {
     ///
     /// [`CodecError::Truncated`] if the length is not there or exceeds what is there.
     pub fn take_bytes(&mut self) -> Result<&'i [u8], CodecError> {
-        reader::take_sized(&mut self.rest)
+        varint::take_sized(&mut self.rest)
     }
 
     /// Takes a value in the form that serde gives it. It may borrow from the message.
@@ -137,7 +137,7 @@ impl<'i> Incoming<'i> {
 
     /// Takes the count of a sequence's elements, each of which takes a byte or a descriptor.
     pub(super) fn take_count(&mut self) -> Result<usize, CodecError> {
-        let count = usize::try_from(reader::take_varint(&mut self.rest)?).ok();
+        let count = usize::try_from(varint::take_varint(&mut self.rest)?).ok();
         count.filter(|&count| count <= self.rest.len().max(self.fds.len())).ok_or(CodecError::Truncated)
     }
 

@@ -3,24 +3,26 @@
 //! Generated code [picks](pick) a [`Codec`] for each type, [puts](put) the arguments into an [`Outgoing`]
 //! message and [holds](hold) them on the other side, where they may borrow from the [`Incoming`] one; the
 //! answer and what `&mut` arguments refer to come back alike. Byte buffers, text and paths cross in bulk
-//! ([`native`]), errors by what they say ([`remote`]), descriptors beside the bytes ([`descriptors`]), and
-//! everything else by serde ([`form`]).
+//! (`native`), errors by what they say (`remote`), descriptors beside the bytes (`descriptors`), and
+//! everything else by serde (`form`).
 //!
 //! | read for | file |
 //! |---|---|
 //! | a message | `message` |
 //! | the choice of a codec | `pick`, `codecs` |
 //! | the types | `native`, `remote`, `descriptors` |
-//! | serde's values | `form`, `writer`, `reader` |
+//! | serde's values | `form`, `writer`, `compound`, `names`, `reader`, `varint` |
 
 use std::fmt;
 use std::marker::PhantomData;
 
 mod codecs;
+mod compound;
 mod descriptors;
 mod error;
 mod form;
 mod message;
+mod names;
 mod native;
 pub mod pick;
 mod reader;
@@ -28,6 +30,7 @@ mod refused;
 mod remote;
 #[cfg(test)]
 mod tests;
+mod varint;
 mod writer;
 
 pub use codecs::{Accepts, AsNative, Back, Codec, Crosses, Keeps, Parts, Returns, Serde};

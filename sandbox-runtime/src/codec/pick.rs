@@ -1,11 +1,12 @@
 //! How generated code picks the codec of a type that only the compiler knows.
 //!
 //! The macro sees the tokens `Config`, not the type behind them. It emits the call of a method that several
-//! traits have, and the compiler takes the first that applies: `codec` is looked up on `&&&&&&&Probe<T>`, then
-//! with one reference less, and so on ("autoref specialization"). Each trait below is implemented for another
-//! number of references, so the number is the priority.
+//! traits have, and the compiler takes the first that applies: `codec` is looked up on `&&&&&&Probe<T>` and on a
+//! reference to it, then with one reference less, and so on ("autoref specialization"). Each trait below is
+//! implemented for another number of references, so the number is the priority; the two with the most are
+//! implemented for different types, so their order does not matter.
 //!
-//! Exactly seven `&`, and the traits in scope for this expression alone:
+//! Exactly six `&`, and the traits in scope for this expression alone:
 //!
 //! ```
 //! use std::path::Path;
@@ -18,7 +19,7 @@
 //!         {
 //!             #[allow(unused_imports)]
 //!             use ::sandboxed_runtime::codec::pick::*;
-//!             (&&&&&&&::sandboxed_runtime::codec::Probe::of(path)).codec()
+//!             (&&&&&&::sandboxed_runtime::codec::Probe::of(path)).codec()
 //!         },
 //!         path,
 //!         out,
@@ -32,7 +33,7 @@
 //!         {
 //!             #[allow(unused_imports)]
 //!             use ::sandboxed_runtime::codec::pick::*;
-//!             (&&&&&&&::sandboxed_runtime::codec::Probe::<Path>::new()).codec()
+//!             (&&&&&&::sandboxed_runtime::codec::Probe::<Path>::new()).codec()
 //!         },
 //!         ::sandboxed_runtime::codec::Probe::<Path>::new(),
 //!         input,
@@ -54,7 +55,7 @@ use super::codecs::{AsNative, Crosses, Parts, Serde};
 use super::native::Native;
 use super::refused::{LostUpdates, Shared, Unsupported};
 
-/// First: types whose updates would be lost, which serde would copy in silence.
+/// Before serde, which would copy them in silence: types whose updates would be lost.
 pub trait PickShared {
     /// The codec of this type.
     fn codec(&self) -> LostUpdates {
@@ -64,7 +65,7 @@ pub trait PickShared {
 
 impl<T: ?Sized + Shared> PickShared for &&&&&&Probe<T> {}
 
-/// Then: types that cross without serde.
+/// First: types that cross without serde.
 pub trait PickNative<'i> {
     /// The codec of this type.
     fn codec(&self) -> AsNative {

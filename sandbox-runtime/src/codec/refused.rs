@@ -18,6 +18,15 @@ use super::{CodecError, Incoming, Outgoing};
 pub trait Shared {}
 
 /// The codec of [`Shared`] types: not [`Keeps`]. Returning one is no loss.
+///
+/// ```compile_fail,E0277
+/// # use std::sync::Mutex;
+/// let codec = {
+///     use sandboxed_runtime::codec::pick::*;
+///     (&&&&&&sandboxed_runtime::codec::Probe::of(&Mutex::new(1))).codec()
+/// };
+/// sandboxed_runtime::codec::put(codec, &Mutex::new(1), &mut sandboxed_runtime::codec::Outgoing::new());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LostUpdates;
 
@@ -25,6 +34,15 @@ pub struct LostUpdates;
 impl<T: ?Sized> Accepts<T> for LostUpdates {}
 
 /// The codec of types that nothing is known of: not [`Accepts`].
+///
+/// ```compile_fail,E0277
+/// struct Opaque(u8);
+/// let codec = {
+///     use sandboxed_runtime::codec::pick::*;
+///     (&&&&&&sandboxed_runtime::codec::Probe::of(&Opaque(1))).codec()
+/// };
+/// sandboxed_runtime::codec::put(codec, &Opaque(1), &mut sandboxed_runtime::codec::Outgoing::new());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Unsupported;
 

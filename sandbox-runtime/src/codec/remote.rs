@@ -220,7 +220,7 @@ impl<'i> Native<'i> for Infallible {
 impl ComesBack for Infallible {}
 
 /// Every stable kind; a place in this table is its form on the wire.
-const KINDS: &[ErrorKind] = &[
+pub(super) const KINDS: &[ErrorKind] = &[
     ErrorKind::Other, // also what an unknown kind becomes
     ErrorKind::NotFound,
     ErrorKind::PermissionDenied,

@@ -1,85 +1,24 @@
 //! Writes serde values in [their form](super::form).
 
-use std::collections::HashMap;
-
-use serde::ser::{self, Serialize, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use super::CodecError;
+use super::compound::Compound;
 use super::form::{self, Depth};
+use super::names::Names;
+use super::varint::{length, varint};
 
 /// Appends a value.
 pub(super) fn write<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     value.serialize(&mut Writer { out, names: Names::default(), depth: Depth::new(), octets: false })
 }
 
-struct Writer<'w> {
-    out: &'w mut Vec<u8>,
+pub(super) struct Writer<'w> {
+    pub(super) out: &'w mut Vec<u8>,
     names: Names,
-    depth: Depth,
+    pub(super) depth: Depth,
     /// Whether a `u8` is written without a tag, as in [`form::OCTETS`]; no longer after any other value.
-    octets: bool,
-}
-
-/// The names so far, by number from 1.
-#[derive(Default)]
-struct Names {
-    numbers: HashMap<&'static str, usize>,
-    names: Vec<Seen>,
-    last: usize,
-}
-
-/// Fields follow one another as they did before, so most names are found without a look at their text.
-struct Seen {
-    name: &'static str,
-    /// The number of the one that came after it.
-    next: usize,
-}
-
-impl Names {
-    /// The number of a name that there was before.
-    #[inline]
-    fn number(&mut self, name: &'static str) -> Option<u64> {
-        let guess = self.seen(self.last).map_or(0, |last| last.next);
-        let number = match self.seen(guess) {
-            Some(seen) if std::ptr::eq(seen.name, name) => Some(guess),
-            _ => self.look_up(name),
-        };
-        self.last = number.unwrap_or(self.names.len());
-        number.map(length)
-    }
-
-    fn look_up(&mut self, name: &'static str) -> Option<usize> {
-        let new = self.names.len() + 1;
-        let number = *self.numbers.entry(name).or_insert(new);
-        if number == new {
-            self.names.push(Seen { name, next: 0 });
-        }
-        let last = self.last;
-        if let Some(last) = last.checked_sub(1).and_then(|last| self.names.get_mut(last)) {
-            last.next = number;
-        }
-        (number != new).then_some(number)
-    }
-
-    #[inline]
-    fn seen(&self, number: usize) -> Option<&Seen> {
-        self.names.get(number.checked_sub(1)?)
-    }
-}
-
-/// Appends a varint.
-#[inline]
-pub(super) fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value > 0x7f {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
-}
-
-/// A length or count; `usize` is at most 64 bits wide wherever Linux runs.
-pub(super) fn length(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or(u64::MAX)
+    pub(super) octets: bool,
 }
 
 impl<'w> Writer<'w> {
@@ -97,7 +36,7 @@ impl<'w> Writer<'w> {
     }
 
     #[inline]
-    fn unsigned(&mut self, value: u64) {
+    pub(super) fn unsigned(&mut self, value: u64) {
         match u8::try_from(value) {
             Ok(tiny @ 0..=form::LARGEST_TINY) => self.tag(tiny),
             _ => {
@@ -119,9 +58,9 @@ impl<'w> Writer<'w> {
     }
 
     #[inline]
-    fn name(&mut self, name: &'static str) {
+    pub(super) fn name(&mut self, name: &'static str) {
         match self.names.number(name) {
-            Some(known) => varint(known, self.out),
+            Some(known) => varint(length(known), self.out),
             None => {
                 varint(0, self.out);
                 varint(length(name.len()), self.out);
@@ -149,76 +88,7 @@ impl<'w> Writer<'w> {
     fn compound(&mut self, tag: u8, count: Option<usize>) -> Result<Compound<'_, 'w>, CodecError> {
         self.depth.enter()?;
         self.tag(tag);
-        let declared = length(count.unwrap_or(0));
-        self.out.reserve(count.unwrap_or(0));
-        let at = self.out.len();
-        varint(declared, self.out);
-        let begin = self.out.len();
-        Ok(Compound { declared, at, begin, count: 0, octets: false, writer: self })
-    }
-}
-
-/// What has a count: its values are being written.
-struct Compound<'c, 'w> {
-    writer: &'c mut Writer<'w>,
-    /// The count that was written, where it begins, and where it ends.
-    declared: u64,
-    at: usize,
-    begin: usize,
-    /// The count of values so far.
-    count: u64,
-    /// Whether all of them are bytes without tags.
-    octets: bool,
-}
-
-impl Compound<'_, '_> {
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-        self.count += 1;
-        value.serialize(&mut *self.writer)
-    }
-
-    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), CodecError> {
-        self.writer.name(name);
-        self.value(value)
-    }
-
-    /// A value of a sequence, which consists of octets as long as every value is a `u8`.
-    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-        let end = self.writer.out.len();
-        self.writer.octets |= self.count == 0;
-        self.count += 1;
-        value.serialize(&mut *self.writer)?;
-        if self.writer.octets != self.octets {
-            self.change(end);
-        }
-        Ok(())
-    }
-
-    /// The first value is an octet, or the one that was written from `end` on is the first that is none.
-    #[cold]
-    fn change(&mut self, end: usize) {
-        self.octets = !self.octets;
-        if self.octets {
-            self.writer.out[self.at - 1] = form::OCTETS;
-            return;
-        }
-        let later = self.writer.out.split_off(end);
-        let octets = self.writer.out.split_off(self.begin);
-        self.writer.out[self.at - 1] = form::SEQUENCE;
-        octets.into_iter().for_each(|octet| self.writer.unsigned(octet.into()));
-        self.writer.out.extend_from_slice(&later);
-    }
-
-    #[inline]
-    fn finish(self) -> Result<(), CodecError> {
-        if self.count != self.declared {
-            let mut count = Vec::new();
-            varint(self.count, &mut count);
-            drop(self.writer.out.splice(self.at..self.begin, count));
-        }
-        self.writer.depth.leave();
-        self.writer.octets = false;
-        Ok(())
+        Ok(Compound::begin(self, count))
     }
 }
 
@@ -417,63 +287,5 @@ impl<'c, 'w> Serializer for &'c mut Writer<'w> {
     ) -> Result<Compound<'c, 'w>, CodecError> {
         self.variant(variant);
         self.compound(form::STRUCT, Some(count))
-    }
-}
-
-/// The traits of what has a count differ in the names of their methods.
-macro_rules! compounds {
-    ($($trait:ident $serialize:ident $write:ident,)*) => {$(
-        impl ser::$trait for Compound<'_, '_> {
-            type Ok = ();
-            type Error = CodecError;
-
-            fn $serialize<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-                self.$write(value)
-            }
-
-            fn end(self) -> Result<(), CodecError> {
-                self.finish()
-            }
-        }
-    )*};
-    ($($trait:ident,)*) => {$(
-        impl ser::$trait for Compound<'_, '_> {
-            type Ok = ();
-            type Error = CodecError;
-
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), CodecError> {
-                self.field(name, value)
-            }
-
-            fn end(self) -> Result<(), CodecError> {
-                self.finish()
-            }
-        }
-    )*};
-}
-
-compounds! {
-    SerializeSeq serialize_element element,
-    SerializeTuple serialize_element element,
-    SerializeTupleStruct serialize_field value,
-    SerializeTupleVariant serialize_field value,
-}
-
-compounds! { SerializeStruct, SerializeStructVariant, }
-
-impl ser::SerializeMap for Compound<'_, '_> {
-    type Ok = ();
-    type Error = CodecError;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), CodecError> {
-        self.value(key)
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-        value.serialize(&mut *self.writer)
-    }
-
-    fn end(self) -> Result<(), CodecError> {
-        self.finish()
     }
 }

@@ -17,7 +17,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,8 +83,9 @@ struct State {
 type Cell = OnceCell<Arc<Forkserver>>;
 
 static STATE: ForkMark<State> = ForkMark::new();
-/// The control socket of this process or, in a forked child, of its parent: number and inode.
-static CONTROL: (AtomicI32, AtomicU64) = (AtomicI32::new(-1), AtomicU64::new(0));
+/// The control socket of this process or, in a forked child, of its parent: whose it is and its number, in one
+/// (see [`owned`]), and its inode. 0 where there is none.
+static CONTROL: (AtomicU64, AtomicU64) = (AtomicU64::new(0), AtomicU64::new(0));
 
 fn state() -> Result<&'static State, StartError> {
     STATE.get_or_init(State::new).map_err(system("a page for the forkserver's state"))
@@ -155,13 +156,24 @@ impl State {
 /// In a forked child: the parent's control socket is none of its business. It is recognised by its inode, since
 /// the child may have closed it and opened something else.
 fn close_inherited() {
-    let (number, inode) = (CONTROL.0.swap(-1, Ordering::Relaxed), CONTROL.1.load(Ordering::Relaxed));
-    if let Ok(fd) = sys::process::take_fd(number) {
+    let (control, inode) = (CONTROL.0.load(Ordering::Acquire), CONTROL.1.load(Ordering::Acquire));
+    // Several threads may come here at once, the last when the first has a forkserver already.
+    let is_ours = control == 0 || control >> 32 == u64::from(std::process::id());
+    if is_ours || CONTROL.0.compare_exchange(control, 0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        return;
+    }
+    // The lower half is the number.
+    if let Ok(fd) = sys::process::take_fd((control as u32).cast_signed()) {
         match rustix::fs::fstat(&fd) {
             Ok(stat) if stat.st_ino == inode => drop(fd),
             _ => std::mem::forget(fd),
         }
     }
+}
+
+/// This process's id and a descriptor's number.
+fn owned(fd: &OwnedFd) -> u64 {
+    u64::from(std::process::id()) << 32 | u64::from(fd.as_raw_fd().unsigned_abs())
 }
 
 impl Forkserver {
@@ -181,8 +193,8 @@ impl Forkserver {
         let server = Forkserver { control, image };
         server.wait_until_ready()?;
         let stat = rustix::fs::fstat(&server.control).map_err(system("its socket"))?;
-        CONTROL.1.store(stat.st_ino, Ordering::Relaxed);
-        CONTROL.0.store(server.control.as_raw_fd(), Ordering::Relaxed);
+        CONTROL.1.store(stat.st_ino, Ordering::Release);
+        CONTROL.0.store(owned(&server.control), Ordering::Release);
         Ok(server)
     }
 

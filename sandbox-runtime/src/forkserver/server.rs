@@ -99,8 +99,9 @@ impl<'a> Server<'a> {
     }
 
     fn fork(&mut self, channel: OwnedFd, supervision: OwnedFd, timeout: Option<Duration>) {
+        let here = rustix::process::getpid();
         match process::fork() {
-            Ok(Fork::Child) => crate::worker::run(channel),
+            Ok(Fork::Child) => crate::worker::run(channel, here),
             Ok(Fork::Parent(pid)) => {
                 let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
                 self.workers.insert(pid, Worker { supervision, deadline, timed_out: false, killed: false });
@@ -154,9 +155,15 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Workers die with us too (`PR_SET_PDEATHSIG`), but one could have undone that.
-    fn end(&self) -> ! {
+    /// Workers die with us too (`PR_SET_PDEATHSIG`), but one could have undone that; and what they started comes
+    /// to us, their subreaper, only when they are gone.
+    fn end(&mut self) -> ! {
         self.workers.keys().copied().for_each(kill);
+        self.workers.clear();
+        // Without the list what is left cannot be named, nor waited for.
+        while self.list.is_some() && process::wait_any() {
+            self.kill_left_behind();
+        }
         process::exit_now(0)
     }
 }

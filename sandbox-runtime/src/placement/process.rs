@@ -4,7 +4,7 @@ use super::{plan_for, thread};
 use crate::call::{Caller, Entry};
 use crate::codec::{CodecError, Incoming, Outgoing};
 use crate::enforce::Locks;
-use crate::error::{Error, Ran};
+use crate::error::{Error, Output, Ran};
 use crate::forkserver::{self, Forkserver, Worker};
 use crate::outcome::{Circumstances, Outcome};
 use crate::plan::{Placement, Plan};
@@ -84,7 +84,19 @@ impl Prepared<'_> {
             .collect();
         let sending = Sending::new(&prelude, arguments, fds).map_err(|error| self.unsendable(&error))?;
         let transcript = Exchange::new(&self.worker, sending, &mut relay, self.plan.timeout).run();
-        Circumstances { function: self.function, plan: self.plan, relay: &relay }.outcome(transcript)
+        let outcome = Circumstances { function: self.function, plan: self.plan, relay: &relay }.outcome(transcript)?;
+        self.log_captured(&relay);
+        Ok(outcome)
+    }
+
+    /// What a successful call printed under `stdio = "capture"`; an error carries it.
+    fn log_captured(&self, relay: &Relay) {
+        let Some(Output { stdout, stderr }) = relay.captured() else { return };
+        for (stream, text) in [("stdout", stdout), ("stderr", stderr)] {
+            if !text.is_empty() {
+                log::debug!("{stream} of `{}`: {}", self.function.name, String::from_utf8_lossy(&text));
+            }
+        }
     }
 
     fn job(&self, entry: Entry, program: bool) -> Result<Job, Error> {

@@ -253,26 +253,31 @@ pub struct Unenforceable {
 
 impl fmt::Display for Unenforceable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cannot be enforced: ")?;
-        let needed = self.lost.iter().filter_map(Lost::least_abi).max();
-        let promises: Vec<String> = match self.lost.len() {
-            0..=3 => self.lost.iter().map(|lost| format!("`{}`", lost.promise)).collect(),
-            many => {
-                let rest = format!("{} more", many - 2);
-                self.lost[..2].iter().map(|lost| format!("`{}`", lost.promise)).chain([rest]).collect()
-            }
-        };
-        f.write_str(&promises.join(", "))?;
+        let needed = self.lost.iter().filter_map(Lost::least_abi).max().unwrap_or(0);
         match (needed, self.kernel.abi) {
-            (Some(needed), 0) => write!(f, " needs Landlock ABI {needed}, and this kernel has no Landlock")?,
-            (Some(needed), has) if needed > has => {
-                write!(f, " needs Landlock ABI {needed}, and this kernel has {has}")?
+            (1.., 0) => write!(f, "it needs Landlock ABI {needed}, and this kernel has no Landlock, to hold ")?,
+            (needed, has) if needed > has => {
+                write!(f, "it needs Landlock ABI {needed}, and this kernel has {has}, to hold ")?;
             }
-            _ => write!(f, ": no layer that this version has on this kernel holds it")?,
+            _ => f.write_str("no layer that this version has on this kernel holds ")?,
         }
+        f.write_str(&self.promises())?;
         match self.strict {
             true => f.write_str("; drop `strict`, or write `best_effort`, if less is acceptable"),
             false => f.write_str("; write `best_effort` if less is acceptable"),
+        }
+    }
+}
+
+impl Unenforceable {
+    /// The first few; they are all in the field.
+    fn promises(&self) -> String {
+        const SHOWN: usize = 3;
+        let shown = self.lost.iter().take(SHOWN).map(|lost| format!("`{}`", lost.promise));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        match self.lost.len().saturating_sub(SHOWN) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
         }
     }
 }

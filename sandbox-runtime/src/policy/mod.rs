@@ -229,7 +229,7 @@ impl Policy {
     }
 
     pub(crate) fn names_files(&self) -> bool {
-        self.paths.iter().any(|grant| grant.key != PathKey::Unix)
+        self.paths.iter().any(|grant| grant.key.rights() != Access::RESOLVE_UNIX)
     }
 
     pub(crate) fn names_right(&self, right: Access) -> bool {

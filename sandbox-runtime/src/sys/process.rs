@@ -18,7 +18,7 @@ pub(crate) fn fork() -> io::Result<Fork> {
     // SAFETY: the caller is single-threaded (checked at the forkserver's start), so the child may do anything.
     match unsafe { libc::fork() } {
         0 => Ok(Fork::Child),
-        pid => Pid::from_raw(pid).filter(|_| pid > 0).map(Fork::Parent).ok_or_else(io::Error::last_os_error),
+        pid => positive(pid).map(Fork::Parent).ok_or_else(io::Error::last_os_error),
     }
 }
 
@@ -51,8 +51,19 @@ pub(crate) fn reap_any() -> Option<Ended> {
     let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::__WALL, usage.as_mut_ptr()) };
     // SAFETY: all-zero is a valid value, and the kernel wrote a whole one if it wrote.
     let usage = unsafe { usage.assume_init() };
-    let pid = Pid::from_raw(pid).filter(|_| pid > 0)?;
-    Some(Ended { pid, status, max_rss: usage.ru_maxrss.unsigned_abs() })
+    Some(Ended { pid: positive(pid)?, status, max_rss: usage.ru_maxrss.unsigned_abs() })
+}
+
+/// Waits until a child has ended; false if there is none.
+pub(crate) fn wait_any() -> bool {
+    // SAFETY: no status is asked for.
+    let waited = unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) };
+    waited > 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EINTR)
+}
+
+/// `Pid::from_raw` itself panics on -1 in debug builds.
+fn positive(pid: libc::pid_t) -> Option<Pid> {
+    if pid > 0 { Pid::from_raw(pid) } else { None }
 }
 
 /// A set of signals.
@@ -84,6 +95,8 @@ pub(crate) fn reset_signals() {
 
 /// Ends this process by a signal, as if it had been hit by it, without a core dump of its own.
 pub(crate) fn die_by(signal: i32) -> ! {
+    // What crashed is the worker; this program's memory shows nothing of it. Where that cannot be said, it dies anyway.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).unwrap_or_default();
     // SAFETY: sets a default disposition.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
     let set = signal_set(&[signal]);
