@@ -68,19 +68,8 @@ pub fn parse(tokens: TokenStream, kind: Kind, ctxt: &Ctxt) -> Args {
             duplicates(&seen, key, item, ctxt);
         }
         seen.push((key, &item.key));
-        let given = if placement.is_some() { "" } else { " (where it runs by default)" };
-        if key.status == Status::Enforced
-            && !matches!(key.shape, Shape::Placement(_))
-            && !key.placements.contains(&args.placement)
-        {
-            let words = key.placements.iter().map(|placement| format!("`{}`", placement.word())).collect::<Vec<_>>();
-            let message = format!(
-                "`{}` cannot be enforced in `{}`{given}; only {} can",
-                key.name,
-                args.placement.word(),
-                words.join(" and ")
-            );
-            ctxt.error(item.key.span(), message);
+        if key.status == Status::Enforced {
+            check_placement(key, item, &args, placement.is_some(), ctxt);
         }
         check(&mut args, key, item, ctxt);
         if let Status::Later(missing) = key.status {
@@ -174,13 +163,15 @@ fn placement(items: &[Item], kind: Kind, ctxt: &Ctxt) -> Option<Placement> {
                 ctxt.error(item.key.span(), format!("`{}` is written twice", item.key));
             }
             Some((first, _)) => {
-                let message = format!("`{}` contradicts `{}`; a function runs in one place", item.key, first.word());
+                let message =
+                    format!("`{}` contradicts `{}`; a function runs in one place", item.key, first.word());
                 ctxt.error(item.key.span(), message);
             }
         }
     }
     if let (Kind::Test, Some((Placement::InPlace, key))) = (kind, chosen) {
-        let message = "`in_place` would restrict the test harness and every other test; use `process` or `thread`";
+        let message =
+            "`in_place` would restrict the test harness and every other test; use `process` or `thread`";
         ctxt.error(key.span(), message);
         return Some(Placement::Process);
     }
@@ -212,8 +203,12 @@ fn known(name: &Ident, kind: Kind, ctxt: &Ctxt) -> Option<&'static Key> {
 fn duplicates(seen: &[(&Key, &Ident)], key: &Key, item: &Item, ctxt: &Ctxt) {
     if seen.iter().any(|(other, _)| other.name == key.name) {
         let instead = match key.shape {
-            Shape::Paths | Shape::Ports | Shape::Names => format!("; write a list, as in `{} = [..., ...]`", key.name),
-            Shape::Rights | Shape::Words(..) | Shape::Counts(_) => format!("; write one `{}(..., ...)`", key.name),
+            Shape::Paths | Shape::Ports | Shape::Names => {
+                format!("; write a list, as in `{} = [..., ...]`", key.name)
+            }
+            Shape::Rights | Shape::Words(..) | Shape::Counts(_) => {
+                format!("; write one `{}(..., ...)`", key.name)
+            }
             _ => String::new(),
         };
         ctxt.error(item.key.span(), format!("duplicate key `{}`{instead}", key.name));
@@ -227,6 +222,23 @@ fn duplicates(seen: &[(&Key, &Ident)], key: &Key, item: &Item, ctxt: &Ctxt) {
         let message = format!("`{}` contradicts `{opposite}`; keep one", key.name);
         ctxt.error(item.key.span(), message);
     }
+}
+
+/// Checks that the function's placement can give what a key says.
+fn check_placement(key: &Key, item: &Item, args: &Args, chosen: bool, ctxt: &Ctxt) {
+    if matches!(key.shape, Shape::Placement(_)) || key.placements.contains(&args.placement) {
+        return;
+    }
+    let able: Vec<String> =
+        key.placements.iter().map(|placement| format!("`{}`", placement.word())).collect();
+    let message = format!(
+        "`{}`{} cannot give `{}`; only {} can",
+        args.placement.word(),
+        if chosen { "" } else { ", the default here," },
+        key.name,
+        able.join(" and ")
+    );
+    ctxt.error(item.key.span(), message);
 }
 
 /// Checks that an item has its key's shape, and notes what it says.
@@ -269,7 +281,9 @@ fn check_value(args: &mut Args, key: &'static Key, item: &Item, value: &Expr, ch
         Shape::Duration { never } => checker.duration(value, never).into_iter().for_each(call),
         Shape::Size { unlimited } => checker.size(value, unlimited).into_iter().for_each(call),
         Shape::Count { least } => checker.count(value, least),
-        Shape::Choice("", words) => args.skip = checker.choice(value, words).is_some_and(|(variant, _)| variant == "Skip"),
+        Shape::Choice("", words) => {
+            args.skip = checker.choice(value, words).is_some_and(|(variant, _)| variant == "Skip")
+        }
         Shape::Choice(of, words) => {
             if let Some((variant, span)) = checker.choice(value, words) {
                 call(Value::Variant(of, variant, span));
@@ -283,7 +297,9 @@ fn check_value(args: &mut Args, key: &'static Key, item: &Item, value: &Expr, ch
         Shape::FunctionName => args.fallible = function_name(value, checker),
         Shape::Crate => match peel(value) {
             Expr::Path(path) if path.qself.is_none() => args.krate = path.path.clone(),
-            _ => checker.ctxt.error_at(value, "`crate` takes the path of this crate, as in `crate = my::sandboxed`"),
+            _ => checker
+                .ctxt
+                .error_at(value, "`crate` takes the path of this crate, as in `crate = my::sandboxed`"),
         },
         Shape::Placement(_) | Shape::Flag | Shape::Rights | Shape::Words(..) | Shape::Counts(_) => {}
     }
@@ -303,7 +319,9 @@ fn function_name(value: &Expr, checker: &Checker) -> Option<(Ident, bool)> {
             _ => {}
         }
     }
-    checker.ctxt.error_at(value, "`fallible` takes the name of the function to add, as in `fallible = try_decode`");
+    checker
+        .ctxt
+        .error_at(value, "`fallible` takes the name of the function to add, as in `fallible = try_decode`");
     None
 }
 
@@ -319,7 +337,8 @@ fn check_list(args: &mut Args, key: &'static Key, outer: &Item, tokens: TokenStr
         let word = item.key.to_string();
         if !words.contains(&word.as_str()) {
             let meant = nearest(&word, words.iter().copied());
-            let meant = meant.map_or(format!("it takes {}", words.join(", ")), |meant| format!("did you mean `{meant}`?"));
+            let meant = meant
+                .map_or(format!("it takes {}", words.join(", ")), |meant| format!("did you mean `{meant}`?"));
             ctxt.error(item.key.span(), format!("unknown word `{word}` in `{}`; {meant}", key.name));
             continue;
         }
@@ -339,10 +358,13 @@ fn check_word(args: &mut Args, key: &'static Key, outer: &Item, item: &Item, wor
             let variant = words.iter().find(|(known, _)| *known == word).map_or("", |(_, variant)| variant);
             args.calls.push((outer.key.clone(), Value::Variant(of, variant, item.key.span())));
         }
-        (Shape::Words(..), _) => ctxt.error(item.key.span(), format!("`{word}` takes no value; write it alone")),
+        (Shape::Words(..), _) => {
+            ctxt.error(item.key.span(), format!("`{word}` takes no value; write it alone"))
+        }
         (Shape::Rights, Form::Value(value)) => {
             let right = |value| Value::Right(word.to_uppercase(), Box::new(value));
-            args.calls.extend(checker.paths(value).into_iter().map(|value| (outer.key.clone(), right(value))));
+            args.calls
+                .extend(checker.paths(value).into_iter().map(|value| (outer.key.clone(), right(value))));
         }
         (Shape::Counts(_), Form::Value(value)) => checker.count(value, 0),
         _ => ctxt.error(item.key.span(), format!("`{word}` needs a value, as in `{}`", key.sample)),

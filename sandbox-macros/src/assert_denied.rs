@@ -54,6 +54,10 @@ struct Arguments {
 
 impl Arguments {
     fn parse(input: ParseStream, ctxt: &Ctxt) -> syn::Result<Arguments> {
+        if input.is_empty() {
+            let message = "expected an expression that the sandbox refuses, such as `File::open(path)`";
+            return Err(syn::Error::new(Span::call_site(), message));
+        }
         let start = input.cursor();
         let expr = input.parse()?;
         let source = written(start, input.cursor());
@@ -64,7 +68,8 @@ impl Arguments {
                 break;
             }
             let expected = "expected an errno such as `EPERM`, or a right and a path such as `read_file = \"/etc/shadow\"`";
-            let word: Ident = input.parse().map_err(|error: syn::Error| syn::Error::new(error.span(), expected))?;
+            let word: Ident =
+                input.parse().map_err(|error: syn::Error| syn::Error::new(error.span(), expected))?;
             if input.parse::<Option<Token![=]>>()?.is_some() {
                 check_right(&word, arguments.right.is_some(), ctxt);
                 arguments.right = Some((word, Expr::parse(input)?));
@@ -122,10 +127,13 @@ fn written<'a>(mut at: Cursor<'a>, end: Cursor<'a>) -> String {
     {
         let (before, after) = match &token {
             TokenTree::Group(group) => (group.delimiter() != Delimiter::Brace, false),
-            TokenTree::Punct(punct) => (":.?,;!>".contains(punct.as_char()), ":.&!<".contains(punct.as_char())),
+            TokenTree::Punct(punct) => {
+                (":.?,;!>".contains(punct.as_char()), ":.&!<".contains(punct.as_char()))
+            }
             _ => (false, false),
         };
-        if !tight && !before && !(text.ends_with(':') && matches!(token, TokenTree::Punct(_))) {
+        let in_path = text.ends_with(':') && matches!(token, TokenTree::Punct(_));
+        if !(tight || before || in_path) {
             text.push(' ');
         }
         text.push_str(&token.to_string());
@@ -138,7 +146,9 @@ fn check_right(word: &Ident, second: bool, ctxt: &Ctxt) {
     let right = word.to_string();
     if !RIGHTS.contains(&right.as_str()) {
         let meant = nearest(&right, RIGHTS.iter().copied());
-        let meant = meant.map_or(format!("it is one of {}", RIGHTS.join(", ")), |meant| format!("did you mean `{meant}`?"));
+        let meant = meant.map_or(format!("it is one of {}", RIGHTS.join(", ")), |meant| {
+            format!("did you mean `{meant}`?")
+        });
         ctxt.error(word.span(), format!("unknown right `{right}`; {meant}"));
     } else if second {
         ctxt.error(word.span(), "a second right; a denial has one");
@@ -147,7 +157,9 @@ fn check_right(word: &Ident, second: bool, ctxt: &Ctxt) {
 
 fn is_errno(word: &Ident) -> bool {
     let word = word.to_string();
-    word.len() > 1 && word.starts_with('E') && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+    word.len() > 1
+        && word.starts_with('E')
+        && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
 }
 
 fn option(value: Option<TokenStream>) -> TokenStream {
@@ -182,8 +194,22 @@ fn paths(krate: &TokenStream, candidates: &[&Expr]) -> TokenStream {
 /// Methods that come behind the call that can be denied.
 fn adapts(method: &Ident) -> bool {
     const ADAPTERS: &[&str] = &[
-        "and", "and_then", "as_mut", "as_ref", "context", "err", "expect", "inspect", "inspect_err", "map", "map_err",
-        "ok", "or", "or_else", "unwrap", "with_context",
+        "and",
+        "and_then",
+        "as_mut",
+        "as_ref",
+        "context",
+        "err",
+        "expect",
+        "inspect",
+        "inspect_err",
+        "map",
+        "map_err",
+        "ok",
+        "or",
+        "or_else",
+        "unwrap",
+        "with_context",
     ];
     ADAPTERS.contains(&method.to_string().as_str())
 }
@@ -226,14 +252,25 @@ fn candidate<'e>(expr: &'e Expr, found: &mut Vec<&'e Expr>) {
 }
 
 fn is_pure(expr: &Expr) -> bool {
-    const SAME: &[&str] = &["as_path", "as_str", "clone", "join", "path", "to_owned", "to_path_buf", "to_string", "with_file_name"];
+    const SAME: &[&str] = &[
+        "as_path",
+        "as_str",
+        "clone",
+        "join",
+        "path",
+        "to_owned",
+        "to_path_buf",
+        "to_string",
+        "with_file_name",
+    ];
     match peel(expr) {
         Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => true,
         // A variable or constant. Types, variants and functions may have parameters that nothing infers.
         Expr::Path(path) => path.path.segments.last().is_some_and(|last| {
             let name = last.ident.to_string();
             let constant = name.len() > 1 && !name.contains(char::is_lowercase);
-            last.arguments.is_none() && (constant || (path.path.segments.len() == 1 && name.starts_with(char::is_lowercase)))
+            last.arguments.is_none()
+                && (constant || (path.path.segments.len() == 1 && name.starts_with(char::is_lowercase)))
         }),
         Expr::Reference(inner) => inner.mutability.is_none() && is_pure(&inner.expr),
         Expr::Field(field) => is_pure(&field.base),
@@ -271,7 +308,14 @@ mod tests {
             (quote!(Command::new("/bin/true").status()), "status", vec!["\"/bin/true\""]),
             (quote!(read(Path::new("/x"), None)), "read", vec!["\"/x\""]),
             (quote!((|| fs::read(inner))()), "", vec![]),
-            (quote!({ let a = 1; f(a) }), "", vec![]),
+            (
+                quote!({
+                    let a = 1;
+                    f(a)
+                }),
+                "",
+                vec![],
+            ),
         ] {
             assert_eq!(facts(expr), (called.to_owned(), paths.iter().map(|path| path.to_string()).collect()));
         }
@@ -281,7 +325,9 @@ mod tests {
     fn the_expression_is_shown_as_it_was_written() {
         let ctxt = Ctxt::new();
         let parse = |input: ParseStream| Arguments::parse(input, &ctxt);
-        for text in ["std::fs::read(\"/etc\").map(drop)?", "f::<u8>(a)", "a::B?.c()", "&self.x", "a + vec![1]"] {
+        for text in
+            ["std::fs::read(\"/etc\").map(drop)?", "f::<u8>(a)", "a::B?.c()", "&self.x", "a + vec![1]"]
+        {
             let arguments = parse.parse_str(text).unwrap();
             assert_eq!(arguments.source, text);
         }
@@ -294,7 +340,10 @@ mod tests {
 
     #[test]
     fn mistakes_are_reported() {
-        assert!(messages(quote!(f(), reed_file = "/x", EPERM, EACCES, what)).contains("did you mean `read_file`?"));
+        assert!(
+            messages(quote!(f(), reed_file = "/x", EPERM, EACCES, what))
+                .contains("did you mean `read_file`?")
+        );
         let all = messages(quote!(f(), EPERM, EACCES, what, read_file = "/", read_dir = "/"));
         for message in ["a second errno", "expected an errno such as", "a second right"] {
             assert!(all.contains(message), "{all}");

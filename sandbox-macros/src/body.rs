@@ -65,9 +65,33 @@ impl VisitMut for Renamed {
 /// that is left over, while one changed by mistake would go unnoticed.
 fn formats(name: &Ident) -> bool {
     const FORMATS: &[&str] = &[
-        "anyhow", "assert", "assert_eq", "assert_ne", "bail", "debug", "debug_assert", "debug_assert_eq",
-        "debug_assert_ne", "ensure", "eprint", "eprintln", "error", "format", "format_args", "info", "log", "panic",
-        "print", "println", "todo", "trace", "unimplemented", "unreachable", "warn", "write", "writeln",
+        "anyhow",
+        "assert",
+        "assert_eq",
+        "assert_ne",
+        "bail",
+        "debug",
+        "debug_assert",
+        "debug_assert_eq",
+        "debug_assert_ne",
+        "ensure",
+        "eprint",
+        "eprintln",
+        "error",
+        "format",
+        "format_args",
+        "info",
+        "log",
+        "panic",
+        "print",
+        "println",
+        "todo",
+        "trace",
+        "unimplemented",
+        "unreachable",
+        "warn",
+        "write",
+        "writeln",
     ];
     FORMATS.contains(&name.to_string().as_str())
 }
@@ -87,7 +111,9 @@ fn rename(tokens: TokenStream, formats: bool) -> TokenStream {
                     && !is_punct(token, ';');
                 token.clone()
             }
-            TokenTree::Ident(this) if this == "self" && !is_path(&tokens, i) => TokenTree::Ident(self::renamed(this)),
+            TokenTree::Ident(this) if this == "self" && !is_path(&tokens, i) => {
+                TokenTree::Ident(self::renamed(this))
+            }
             TokenTree::Group(group) => {
                 let formats = match (before, i.checked_sub(2).and_then(|i| tokens.get(i))) {
                     (Some(bang), Some(TokenTree::Ident(name))) if is_punct(bang, '!') => self::formats(name),
@@ -120,7 +146,9 @@ fn is_ident(token: &TokenTree, wanted: &str) -> bool {
 
 /// `"{self:?}"` captures `self` as `{}` with an argument would.
 fn rename_captured(literal: &Literal) -> Literal {
-    let Ok(text) = syn::parse2::<LitStr>(TokenTree::Literal(literal.clone()).into()) else { return literal.clone() };
+    let Ok(text) = syn::parse2::<LitStr>(TokenTree::Literal(literal.clone()).into()) else {
+        return literal.clone();
+    };
     let text = text.value();
     let mut renamed = String::with_capacity(text.len());
     let mut rest = text.as_str();
@@ -165,32 +193,78 @@ mod tests {
             parse_quote!({ __self.a + self::B + __self.m(|x| x + __self.c) + (*__self).d }),
         );
         check(
-            parse_quote!({ use self::a::{self, b}; let Self { x, .. } = self; async move { self.y }; }),
-            parse_quote!({ use self::a::{self, b}; let Self { x, .. } = __self; async move { __self.y }; }),
+            parse_quote!({
+                use self::a::{self, b};
+                let Self { x, .. } = self;
+                async move { self.y };
+            }),
+            parse_quote!({
+                use self::a::{self, b};
+                let Self { x, .. } = __self;
+                async move { __self.y };
+            }),
         );
     }
 
     #[test]
     fn macros_are_renamed_by_their_tokens() {
         check(
-            parse_quote!({ println!("{self} {{self}} {self:?} {selfish}", self.x, vec!["{self}", self::C]); }),
-            parse_quote!({ println!("{__self} {{self}} {__self:?} {selfish}", __self.x, vec!["{self}", self::C]); }),
+            parse_quote!({
+                println!("{self} {{self}} {self:?} {selfish}", self.x, vec!["{self}", self::C]);
+            }),
+            parse_quote!({
+                println!("{__self} {{self}} {__self:?} {selfish}", __self.x, vec!["{self}", self::C]);
+            }),
         );
         check(
-            parse_quote!({ items! { impl X { fn f(&self) -> u8 { self.0 } } static Y: u8 = self.y; } }),
-            parse_quote!({ items! { impl X { fn f(&self) -> u8 { self.0 } } static Y: u8 = __self.y; } }),
+            parse_quote!({
+                items! { impl X { fn f(&self) -> u8 { self.0 } } static Y: u8 = self.y; }
+            }),
+            parse_quote!({
+                items! { impl X { fn f(&self) -> u8 { self.0 } } static Y: u8 = __self.y; }
+            }),
         );
         check(
-            parse_quote!({ macro_rules! get { ($x:ident) => { self.$x } } get!(a) }),
-            parse_quote!({ macro_rules! get { ($x:ident) => { __self.$x } } get!(a) }),
+            parse_quote!({
+                macro_rules! get {
+                    ($x:ident) => {
+                        self.$x
+                    };
+                }
+                get!(a)
+            }),
+            parse_quote!({
+                macro_rules! get {
+                    ($x:ident) => {
+                        __self.$x
+                    };
+                }
+                get!(a)
+            }),
         );
     }
 
     #[test]
     fn items_keep_their_own_self() {
         check(
-            parse_quote!({ struct A; impl A { fn f(&self) -> &Self { self } } self.x() }),
-            parse_quote!({ struct A; impl A { fn f(&self) -> &Self { self } } __self.x() }),
+            parse_quote!({
+                struct A;
+                impl A {
+                    fn f(&self) -> &Self {
+                        self
+                    }
+                }
+                self.x()
+            }),
+            parse_quote!({
+                struct A;
+                impl A {
+                    fn f(&self) -> &Self {
+                        self
+                    }
+                }
+                __self.x()
+            }),
         );
     }
 }

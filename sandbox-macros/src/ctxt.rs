@@ -58,7 +58,8 @@ mod tests {
         let ctxt = Ctxt::new();
         ctxt.error(Span::call_site(), "one");
         ctxt.error(Span::call_site(), "two");
-        let messages: Vec<String> = ctxt.check().unwrap_err().into_iter().map(|error| error.to_string()).collect();
+        let messages: Vec<String> =
+            ctxt.check().unwrap_err().into_iter().map(|error| error.to_string()).collect();
         assert_eq!(messages, ["one", "two"]);
     }
 

@@ -33,7 +33,7 @@ pub fn expand(mistakes: &syn::Error, function: &ItemFn, kind: Kind, args: &Args)
         #[allow(unreachable_code, unused_variables, unused_mut, dead_code, clippy::diverging_sub_expression)]
         #vis #signature {
             #(#inner)*
-            ::core::unreachable!("the sandbox of this function has mistakes");
+            ::core::unreachable!();
             #block
         }
         #sibling
@@ -54,9 +54,10 @@ fn sibling(function: &ItemFn, args: &Args) -> Option<TokenStream> {
     };
     signature.ident = name.clone();
     signature.inputs = plain_inputs(&signature);
-    signature.output = syn::parse_quote_spanned!(site=> -> ::core::result::Result<#returned, #krate::__private::Error>);
+    signature.output =
+        syn::parse_quote_spanned!(site=> -> ::core::result::Result<#returned, #krate::__private::Error>);
     Some(quote_spanned!(site=>
         #[allow(unused_variables, dead_code)]
-        #vis #signature { ::core::unreachable!("the sandbox of this function has mistakes") }
+        #vis #signature { ::core::unreachable!() }
     ))
 }

@@ -7,7 +7,8 @@ use crate::types;
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, Expr, FnArg, Ident, ItemFn, Label, Lifetime, Receiver, ReceiverKind, ReturnType, TraitItemFn, Type,
+    Attribute, Expr, FnArg, Ident, ItemFn, Label, Lifetime, Receiver, ReceiverKind, ReturnType, TraitItemFn,
+    Type,
 };
 
 /// Parses the annotated item, or says where the attribute goes.
@@ -69,10 +70,16 @@ pub fn kind(function: Option<&ItemFn>, test: bool) -> Kind {
 pub fn check(function: &ItemFn, kind: Kind, args: &Args, ctxt: &Ctxt) {
     let signature = &function.sig;
     if let Some(token) = signature.constness {
-        ctxt.error(token.span, "a `const fn` cannot make the system calls that enforce a sandbox; leave `const` out");
+        ctxt.error(
+            token.span,
+            "a `const fn` cannot make the system calls that enforce a sandbox; leave `const` out",
+        );
     }
     if let Some(variadic) = &signature.variadic {
-        ctxt.error_at(variadic.dots, "a variadic function cannot be sandboxed; annotate a function that it calls");
+        ctxt.error_at(
+            variadic.dots,
+            "a variadic function cannot be sandboxed; annotate a function that it calls",
+        );
     }
     if let Err(error) = function.modifiers.require_empty() {
         ctxt.push(error);
@@ -97,7 +104,10 @@ fn twice(attr: &Attribute, kind: Kind, ctxt: &Ctxt) {
         ctxt.error(last.ident.span(), "annotated twice; put all keys into one `#[sandboxed(...)]`");
     }
     if kind == Kind::Test && last.ident == "test" {
-        ctxt.error(last.ident.span(), "`#[sandboxed::test]` makes the function a test; leave this `test` out");
+        ctxt.error(
+            last.ident.span(),
+            "`#[sandboxed::test]` makes the function a test; leave this `test` out",
+        );
     }
 }
 
@@ -119,7 +129,8 @@ fn check_kind(function: &ItemFn, kind: Kind, args: &Args, ctxt: &Ctxt) {
         && let Some(token) = signature.asyncness
         && !function.attrs.iter().any(is_foreign)
     {
-        let message = "`main` is async and no attribute starts a runtime for it; add one, such as `#[tokio::main]`";
+        let message =
+            "`main` is async and no attribute starts a runtime for it; add one, such as `#[tokio::main]`";
         ctxt.error(token.span, message);
     }
 }
@@ -127,9 +138,27 @@ fn check_kind(function: &ItemFn, kind: Kind, args: &Args, ctxt: &Ctxt) {
 /// An attribute that may start an async runtime: none of the compiler's own.
 pub fn is_foreign(attr: &Attribute) -> bool {
     const BUILT_IN: &[&str] = &[
-        "allow", "automatically_derived", "cfg", "cfg_attr", "cold", "deny", "deprecated", "doc", "expect",
-        "export_name", "forbid", "ignore", "inline", "link_section", "must_use", "no_mangle", "should_panic",
-        "target_feature", "track_caller", "unsafe", "warn",
+        "allow",
+        "automatically_derived",
+        "cfg",
+        "cfg_attr",
+        "cold",
+        "deny",
+        "deprecated",
+        "doc",
+        "expect",
+        "export_name",
+        "forbid",
+        "ignore",
+        "inline",
+        "link_section",
+        "must_use",
+        "no_mangle",
+        "should_panic",
+        "target_feature",
+        "track_caller",
+        "unsafe",
+        "warn",
     ];
     !attr.path().get_ident().is_some_and(|name| BUILT_IN.contains(&name.to_string().as_str()))
         && !attr.path().segments.first().is_some_and(|tool| tool.ident == "clippy" || tool.ident == "rustfmt")
@@ -149,7 +178,8 @@ fn check_process(function: &ItemFn, kind: Kind, ctxt: &Ctxt) {
         check_receiver(receiver, ctxt);
     }
     types::check(signature, ctxt);
-    let mut named = Lifetimes { own: signature.generics.lifetimes().map(|param| &param.lifetime).collect(), ctxt };
+    let mut named =
+        Lifetimes { own: signature.generics.lifetimes().map(|param| &param.lifetime).collect(), ctxt };
     named.visit_block(&function.block);
 }
 
@@ -177,7 +207,9 @@ fn check_receiver(receiver: &Receiver, ctxt: &Ctxt) {
 fn is_self(ty: &Type) -> bool {
     match types::peel(ty) {
         Type::Path(path) => path.path.is_ident("Self"),
-        Type::Reference(reference) => matches!(types::peel(&reference.elem), Type::Path(path) if path.path.is_ident("Self")),
+        Type::Reference(reference) => {
+            matches!(types::peel(&reference.elem), Type::Path(path) if path.path.is_ident("Self"))
+        }
         _ => false,
     }
 }
@@ -201,7 +233,10 @@ fn check_fallible(function: &ItemFn, kind: Kind, args: &Args, name: &Ident, ctxt
         ctxt.error_at(&signature.output, "`fallible` has no use for a function that never returns");
     }
     if returns_impl(function) {
-        ctxt.error_at(&signature.output, "`fallible` needs the type that is returned; write it instead of `impl`");
+        ctxt.error_at(
+            &signature.output,
+            "`fallible` needs the type that is returned; write it instead of `impl`",
+        );
     }
 }
 
@@ -250,7 +285,8 @@ struct Lifetimes<'a> {
 impl<'ast> Visit<'ast> for Lifetimes<'_> {
     fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
         if self.own.iter().any(|own| own.ident == lifetime.ident) {
-            let message = format!("`{lifetime}` means nothing in another process, where this runs; leave it out");
+            let message =
+                format!("`{lifetime}` means nothing in another process, where this runs; leave it out");
             self.ctxt.error_at(lifetime, message);
         }
     }

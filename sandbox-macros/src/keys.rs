@@ -94,7 +94,12 @@ use Status::{Enforced, Later};
 const ANYWHERE: &[Placement] = &[Process, Thread, InPlace];
 const WORKER: &[Placement] = &[Process];
 
-const fn key(name: &'static str, shape: Shape, placements: &'static [Placement], sample: &'static str) -> Key {
+const fn key(
+    name: &'static str,
+    shape: Shape,
+    placements: &'static [Placement],
+    sample: &'static str,
+) -> Key {
     Key { name, shape, placements, test: false, status: Enforced, sample }
 }
 
@@ -130,7 +135,12 @@ pub const KEYS: &[Key] = &[
     key("stdio", Shape::Choice("Stdio", STDIO), WORKER, r#"stdio = "null""#),
     key("fallible", Shape::FunctionName, ANYWHERE, "fallible = try_decode"),
     key("policy", Shape::Policy, ANYWHERE, "policy = POLICY"),
-    key("thread_sync", Shape::Choice("ThreadSync", THREAD_SYNC), &[InPlace], r#"in_place, thread_sync = "signal""#),
+    key(
+        "thread_sync",
+        Shape::Choice("ThreadSync", THREAD_SYNC),
+        &[InPlace],
+        r#"in_place, thread_sync = "signal""#,
+    ),
     key("crate", Shape::Crate, ANYWHERE, "crate = my::sandboxed"),
     test_only(key("unenforceable", Shape::Choice("", UNENFORCEABLE), ANYWHERE, r#"unenforceable = "skip""#)),
     later(
@@ -155,7 +165,10 @@ pub const KEYS: &[Key] = &[
         key("workers", Shape::Counts(&["reuse", "spare", "max"]), WORKER, "workers(spare = 2)"),
         "every call starts a worker of its own",
     ),
-    later(key("log", Shape::Words("Log", LOG), ANYWHERE, "log(new_exec_on)"), "audit flags are not passed to the kernel"),
+    later(
+        key("log", Shape::Words("Log", LOG), ANYWHERE, "log(new_exec_on)"),
+        "audit flags are not passed to the kernel",
+    ),
     later(key("quiet", Shape::Paths, ANYWHERE, r#"quiet = "/proc""#), "quiet rules are not added"),
 ];
 
@@ -202,11 +215,8 @@ const THREAD_SYNC: &[(&str, &str)] = &[("signal", "Signal")];
 
 const UNENFORCEABLE: &[(&str, &str)] = &[("skip", "Skip"), ("fail", "Fail")];
 
-const LOG: &[(&str, &str)] = &[
-    ("same_exec_off", "SameExecOff"),
-    ("new_exec_on", "NewExecOn"),
-    ("subdomains_off", "SubdomainsOff"),
-];
+const LOG: &[(&str, &str)] =
+    &[("same_exec_off", "SameExecOff"), ("new_exec_on", "NewExecOn"), ("subdomains_off", "SubdomainsOff")];
 
 /// The key of this name.
 pub fn find(name: &str) -> Option<&'static Key> {

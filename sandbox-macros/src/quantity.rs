@@ -29,7 +29,9 @@ fn parse(text: &str, units: &[(&str, u128)], usual: &str, most: &str) -> Result<
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = (&text[..split], text[split..].trim());
     let Some((whole, fraction)) = decimal(number) else {
-        return Err(format!("`{text}` does not begin with a number; write a number and a unit, such as `2{usual}`"));
+        return Err(format!(
+            "`{text}` does not begin with a number; write a number and a unit, such as `2{usual}`"
+        ));
     };
     if unit.is_empty() {
         let all = known().collect::<Vec<_>>().join(", ");
@@ -39,7 +41,9 @@ fn parse(text: &str, units: &[(&str, u128)], usual: &str, most: &str) -> Result<
         let all = known().collect::<Vec<_>>().join(", ");
         // `MB` and `M` are nearer to `B` than to what was meant.
         let same_start = known().find(|name| name.chars().next() == unit.chars().next());
-        let meant = same_start.or_else(|| nearest(unit, known())).map_or(format!("the units are {all}"), |unit| format!("did you mean `{unit}`?"));
+        let meant = same_start
+            .or_else(|| nearest(unit, known()))
+            .map_or(format!("the units are {all}"), |unit| format!("did you mean `{unit}`?"));
         return Err(format!("unknown unit `{unit}` in `{text}`; {meant}"));
     };
     let total = whole
@@ -94,6 +98,9 @@ mod tests {
         }
         assert_eq!(bytes("256MB"), Err("unknown unit `MB` in `256MB`; did you mean `MiB`?".to_owned()));
         let digits = "9".repeat(60);
-        assert_eq!(bytes(&format!("{digits}B")), Err(format!("`{digits}B` is too much; the most is 16777215TiB")));
+        assert_eq!(
+            bytes(&format!("{digits}B")),
+            Err(format!("`{digits}B` is too much; the most is 16777215TiB"))
+        );
     }
 }

@@ -38,9 +38,13 @@ mod tests {
     #[test]
     fn misspellings_find_their_word() {
         let words = ["read", "write", "tcp_bind", "timeout", "memory"];
-        for (wrong, right) in
-            [("reed", "read"), ("raed", "read"), ("tcp_bnd", "tcp_bind"), ("time_out", "timeout"), ("READ", "read")]
-        {
+        for (wrong, right) in [
+            ("reed", "read"),
+            ("raed", "read"),
+            ("tcp_bnd", "tcp_bind"),
+            ("time_out", "timeout"),
+            ("READ", "read"),
+        ] {
             assert_eq!(nearest(wrong, words), Some(right), "{wrong}");
         }
         assert_eq!(nearest("zebra", words), None);

@@ -13,7 +13,8 @@ fn expansion(attribute: &str, item: &str, test: bool) -> TokenStream {
 /// The messages of an expansion, in order. Without any, the expansion must be Rust.
 fn messages(attribute: &str, item: &str, test: bool) -> Vec<String> {
     let expansion = expansion(attribute, item, test);
-    let file: syn::File = syn::parse2(expansion.clone()).unwrap_or_else(|error| panic!("{error}: {expansion}"));
+    let file: syn::File =
+        syn::parse2(expansion.clone()).unwrap_or_else(|error| panic!("{error}: {expansion}"));
     let errors = file.items.iter().filter_map(|item| match item {
         syn::Item::Macro(item) if item.mac.path.segments.last()?.ident == "compile_error" => {
             Some(item.mac.parse_body::<syn::LitStr>().unwrap().value())
@@ -29,7 +30,8 @@ fn mistakes(attribute: &str) -> Vec<String> {
 
 /// Of an item with `#[sandboxed]`, or with what is put before a `|`.
 fn item_mistakes(item: &str) -> Vec<String> {
-    let (attribute, item) = item.split_once('|').filter(|(before, _)| !before.contains('{')).unwrap_or(("", item));
+    let (attribute, item) =
+        item.split_once('|').filter(|(before, _)| !before.contains('{')).unwrap_or(("", item));
     messages(attribute, item, false)
 }
 
@@ -44,7 +46,8 @@ fn samples_of_all_keys_are_taken() {
         match key.status {
             Status::Enforced => assert_eq!(found, [""; 0], "{}", key.sample),
             Status::Later(missing) => {
-                let expected = format!("this version of sandboxed cannot enforce `{}` yet: {missing}", key.name);
+                let expected =
+                    format!("this version of sandboxed cannot enforce `{}` yet: {missing}", key.name);
                 assert_eq!(found, [expected], "{}", key.sample);
             }
         }
@@ -54,7 +57,9 @@ fn samples_of_all_keys_are_taken() {
 
 #[test]
 fn keys_are_taken_only_where_they_can_be_enforced() {
-    for key in KEYS.iter().filter(|key| key.status == Status::Enforced && !matches!(key.shape, Shape::Placement(_))) {
+    for key in
+        KEYS.iter().filter(|key| key.status == Status::Enforced && !matches!(key.shape, Shape::Placement(_)))
+    {
         let sample = key.sample.strip_prefix("in_place, ").unwrap_or(key.sample);
         for placement in [Placement::Process, Placement::Thread, Placement::InPlace] {
             if key.test && placement == Placement::InPlace {
@@ -62,7 +67,7 @@ fn keys_are_taken_only_where_they_can_be_enforced() {
             }
             let found = messages(&format!("{}, {sample}", placement.word()), "fn f() {}", key.test);
             let expected = !key.placements.contains(&placement);
-            let start = format!("`{}` cannot be enforced in `{}`; only ", key.name, placement.word());
+            let start = format!("`{}` cannot give `{}`; only ", placement.word(), key.name);
             assert_eq!(found.len(), usize::from(expected), "{sample}: {found:?}");
             assert!(found.iter().all(|message| message.starts_with(&start)), "{found:?}");
         }
@@ -86,7 +91,10 @@ fn mistakes_in_keys() {
         ("dns", "`dns` goes into `preset(...)`: write `preset(dns)`"),
         ("make_dir = \"/x\"", "`make_dir` goes into `fs(...)`: write `fs(make_dir = ...)`"),
         ("allow(upd)", "unknown word `upd` in `allow`; did you mean `udp`?"),
-        ("allow(sleep)", "unknown word `sleep` in `allow`; it takes udp, signal, abstract_unix_socket, metadata"),
+        (
+            "allow(sleep)",
+            "unknown word `sleep` in `allow`; it takes udp, signal, abstract_unix_socket, metadata",
+        ),
         ("preset(local)", "unknown word `local` in `preset`; did you mean `locale`?"),
         ("fs(make_dirs = \"/x\")", "unknown word `make_dirs` in `fs`; did you mean `make_dir`?"),
         ("read = \"/a\", read = \"/b\"", "duplicate key `read`; write a list, as in `read = [..., ...]`"),
@@ -111,17 +119,26 @@ fn mistakes_in_keys() {
         ("fs(refer)", "`refer` needs a value, as in `fs(make_dir = \"/var/cache\")`"),
         ("read = \"/a\" write = \"/b\"", "expected `,` before the next key"),
         ("\"/usr\"", "expected a key, such as `read = \"/usr\"`"),
-        ("thread, timeout = \"1s\"", "`timeout` cannot be enforced in `thread`; only `process` can"),
-        ("in_place, memory = 1", "`memory` cannot be enforced in `in_place`; only `process` can"),
+        ("thread, timeout = \"1s\"", "`thread` cannot give `timeout`; only `process` can"),
+        ("in_place, memory = 1", "`in_place` cannot give `memory`; only `process` can"),
         (
             "thread_sync = \"signal\"",
-            "`thread_sync` cannot be enforced in `process` (where it runs by default); only `in_place` can",
+            "`process`, the default here, cannot give `thread_sync`; only `in_place` can",
         ),
-        ("unenforceable = \"skip\"", "`unenforceable` is for tests; use `#[sandboxed::test(unenforceable = ...)]`"),
+        (
+            "unenforceable = \"skip\"",
+            "`unenforceable` is for tests; use `#[sandboxed::test(unenforceable = ...)]`",
+        ),
         ("crate = 5", "`crate` takes the path of this crate, as in `crate = my::sandboxed`"),
         ("policy = 5", "`policy` takes a `Policy`, found `5`"),
-        ("fallible = \"x\"", "`fallible` takes the name of the function to add, as in `fallible = try_decode`"),
-        ("fallible = other::x", "`fallible` takes the name of the function to add, as in `fallible = try_decode`"),
+        (
+            "fallible = \"x\"",
+            "`fallible` takes the name of the function to add, as in `fallible = try_decode`",
+        ),
+        (
+            "fallible = other::x",
+            "`fallible` takes the name of the function to add, as in `fallible = try_decode`",
+        ),
         ("fallible = f", "the function to add needs a name of its own"),
     ] {
         assert_eq!(mistakes(attribute), [expected], "{attribute}");
@@ -142,7 +159,10 @@ fn mistakes_in_values() {
         ("read = &[]", "`read` has an empty list; leave the key out"),
         ("read = [\"/a\", \"/b\", \"/a/\"]", "`/a/` is listed twice in `read`"),
         ("read = [\"/a\", optional(\"/a\")]", "`/a` is listed twice in `read`"),
-        ("read = optional(\"lib\")", "`read` takes an absolute path, found `lib`; write `/lib` or an expression"),
+        (
+            "read = optional(\"lib\")",
+            "`read` takes an absolute path, found `lib`; write `/lib` or an expression",
+        ),
         ("read = optional()", "`optional` takes one path, such as `optional(\"/lib64\")`"),
         ("fs(refer = \"x\")", "`refer` takes an absolute path, found `x`; write `/x` or an expression"),
         ("tcp_bind = 99999", "`tcp_bind` takes a port from 0 to 65535, found `99999`"),
@@ -159,10 +179,15 @@ fn mistakes_in_values() {
         ("udp_bind = 1..=70000", "`udp_bind` takes a port from 0 to 65535, found `70000`"),
         ("timeout = 2", "`timeout` takes a duration such as `\"2s\"`, found `2`"),
         ("timeout = \"2\"", "`2` has no unit; write `2s` (units: ns, us, ms, s, min, h)"),
-        ("timeout = \"never ever\"", "`never ever` does not begin with a number; write a number and a unit, such as `2s`"),
+        (
+            "timeout = \"never ever\"",
+            "`never ever` does not begin with a number; write a number and a unit, such as `2s`",
+        ),
         ("timeout = \"newer\"", "unknown word `newer`; did you mean `never`?"),
         ("memory = 0", "`memory` takes a size such as `\"256MiB\"`, found `0`"),
         ("memory = -5", "`memory` takes a size such as `\"256MiB\"`, found `-5`"),
+        ("memory = 1 << 64", "`memory` takes from 1 to 18446744073709551615 bytes"),
+        ("memory = 5 * (1 - 1)", "`memory` takes from 1 to 18446744073709551615 bytes"),
         ("memory = \"256MB\"", "unknown unit `MB` in `256MB`; did you mean `MiB`?"),
         ("memory = \"limited\"", "unknown word `limited`; did you mean `unlimited`?"),
         ("env = [\"A=B\"]", "`env` takes the name of a variable, found `A=B`"),
@@ -198,7 +223,11 @@ fn keys_of_later_versions_are_checked_all_the_same() {
 fn all_mistakes_are_reported_at_once() {
     let attribute = "reed = \"/\", read = [5, \"x\"], tcp_bind = 99999, thread, timeout = \"2\", = , strict = 1, allow(upd)";
     assert_eq!(mistakes(attribute).len(), 9, "{:?}", mistakes(attribute));
-    let found = messages("reed = \"/\"", "async fn f<'a>(x: Mutex<u8>, y: *const u8) -> &'a str { let y: &'a str = \"\"; }", false);
+    let found = messages(
+        "reed = \"/\"",
+        "async fn f<'a>(x: Mutex<u8>, y: *const u8) -> &'a str { let y: &'a str = \"\"; }",
+        false,
+    );
     assert_eq!(found.len(), 6, "{found:?}");
 }
 
@@ -214,9 +243,18 @@ fn mistakes_of_functions() {
         ("unsafe extern \"C\" fn f(x: u8, ...) {}", "a variadic function cannot be sandboxed"),
         ("fn f(x: impl Tr) {}", "an argument of another process needs a type with a name"),
         ("fn f() -> impl Tr { 1 }", "the type that another process returns needs a name"),
-        ("fn f() -> &str { \"\" }", "a reference cannot be returned from another process; return `String` instead of `&str`"),
-        ("fn f() -> &'static [u8] { b\"\" }", "a reference cannot be returned from another process; return `Vec<u8>` instead of `&'static [u8]`"),
-        ("fn f() -> Option<&std::path::Path> { None }", "a reference cannot be returned from another process; return `PathBuf` instead of `&std::path::Path`"),
+        (
+            "fn f() -> &str { \"\" }",
+            "a reference cannot be returned from another process; return `String` instead of `&str`",
+        ),
+        (
+            "fn f() -> &'static [u8] { b\"\" }",
+            "a reference cannot be returned from another process; return `Vec<u8>` instead of `&'static [u8]`",
+        ),
+        (
+            "fn f() -> Option<&std::path::Path> { None }",
+            "a reference cannot be returned from another process; return `PathBuf` instead of `&std::path::Path`",
+        ),
         ("fn f<'a>(x: &'a str) -> Cow<'a, str> { x.into() }", "`'a` borrows from the caller"),
         ("fn f(x: &str) -> Cow<'_, str> { x.into() }", "`'_` borrows from the caller"),
         ("fn f(x: Box<dyn Tr>) {}", "`dyn` cannot be sent to another process"),
@@ -227,7 +265,10 @@ fn mistakes_of_functions() {
         ("fn f<F: Fn(u8)>(x: F) {}", "a closure cannot be sent to another process"),
         ("fn f<F>(x: F) where F: FnOnce() {}", "a closure cannot be sent to another process"),
         ("fn f(x: &Mutex<u8>) {}", "updates of a `Mutex` in another process would be lost"),
-        ("fn f(x: Vec<std::sync::Arc<std::sync::RwLock<u8>>>) {}", "updates of a `RwLock` in another process would be lost"),
+        (
+            "fn f(x: Vec<std::sync::Arc<std::sync::RwLock<u8>>>) {}",
+            "updates of a `RwLock` in another process would be lost",
+        ),
         ("fn f(x: &AtomicUsize) {}", "updates of a `AtomicUsize` in another process would be lost"),
         ("fn f(x: &mut str) {}", "`&mut str` cannot be sent back from another process; take `&mut String`"),
         ("fn f(x: &'static str) {}", "what another process receives does not live for `'static`"),
@@ -247,9 +288,18 @@ fn mistakes_of_functions() {
         ("in_place, fallible = g | async fn f() {}", "`fallible` cannot add an `async fn` yet"),
         ("fn f();", "this function has no body to run; annotate its implementations"),
         ("/// Doc.\npub struct S;", "the attribute goes on a function with a body, not on a struct"),
-        ("#[a(b)] pub(crate) mod m {}", "the attribute goes on a function with a body, not on a module; annotate the functions in it"),
-        ("impl S { fn f() {} }", "the attribute goes on a function with a body, not on an impl block; annotate the functions in it"),
-        ("trait T { fn f(); }", "the attribute goes on a function with a body, not on a trait; annotate its functions"),
+        (
+            "#[a(b)] pub(crate) mod m {}",
+            "the attribute goes on a function with a body, not on a module; annotate the functions in it",
+        ),
+        (
+            "impl S { fn f() {} }",
+            "the attribute goes on a function with a body, not on an impl block; annotate the functions in it",
+        ),
+        (
+            "trait T { fn f(); }",
+            "the attribute goes on a function with a body, not on a trait; annotate its functions",
+        ),
         ("static X: u8 = 1;", "the attribute goes on a function with a body, not on a static"),
     ] {
         let found = item_mistakes(item);
@@ -285,7 +335,11 @@ fn accepted_functions() {
 fn mistakes_of_tests() {
     let item = "fn t() {}";
     for (attribute, item, expected) in [
-        ("unenforceable = \"skipp\"", item, "unknown value `\"skipp\"` of `unenforceable`; did you mean `\"skip\"`?"),
+        (
+            "unenforceable = \"skipp\"",
+            item,
+            "unknown value `\"skipp\"` of `unenforceable`; did you mean `\"skip\"`?",
+        ),
         (
             "in_place",
             item,
@@ -303,9 +357,22 @@ fn mistakes_of_tests() {
 #[test]
 fn mistakes_leave_an_inert_function() {
     let text = expansion("reed, fallible = g", "pub fn f(mut x: u8) -> u8 { x += 1; x }", false).to_string();
-    let inert = quote!(pub fn f(mut x: u8) -> u8 { ::core::unreachable!("the sandbox of this function has mistakes"); { x += 1; x } });
+    let inert = quote!(
+        pub fn f(mut x: u8) -> u8 {
+            ::core::unreachable!();
+            {
+                x += 1;
+                x
+            }
+        }
+    );
     assert!(text.contains(&inert.to_string()), "{text}");
-    assert!(text.contains(&quote!(pub fn g(x: u8) -> ::core::result::Result<u8, ::sandboxed::__private::Error>).to_string()), "{text}");
+    assert!(
+        text.contains(
+            &quote!(pub fn g(x: u8) -> ::core::result::Result<u8, ::sandboxed::__private::Error>).to_string()
+        ),
+        "{text}"
+    );
     let text = expansion("reed", "async fn main() {}", false).to_string();
     assert!(!text.contains("async fn"), "{text}");
     let text = expansion("reed", "fn t() {}", true).to_string();
@@ -321,7 +388,9 @@ fn policies_are_listed_where_they_are_constant() {
         text.contains("fn __policy ()")
     };
     let item = "fn f<T, const N: usize>((dir, _): (PathBuf, u8)) {}";
-    for attribute in ["", "read = \"/usr\"", "tcp_bind = PORT", "read = std::env::temp_dir()", "policy = BASE"] {
+    for attribute in
+        ["", "read = \"/usr\"", "tcp_bind = PORT", "read = std::env::temp_dir()", "policy = BASE"]
+    {
         assert!(constant(attribute, item), "{attribute}");
     }
     for attribute in [

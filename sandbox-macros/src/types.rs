@@ -6,13 +6,23 @@ use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    FnArg, GenericParam, Lifetime, PathArguments, PathSegment, ReturnType, Signature, Type, TypeFnPtr, TypeImplTrait,
-    TypeParamBound, TypePtr, TypeReference, TypeTraitObject, WherePredicate,
+    FnArg, GenericParam, Lifetime, PathArguments, PathSegment, ReturnType, Signature, Type, TypeFnPtr,
+    TypeImplTrait, TypeParamBound, TypePtr, TypeReference, TypeTraitObject, WherePredicate,
 };
 
 /// Types whose updates would be lost; all have parameters, so a type of the user's own that is called `Cell` is none.
-const SHARED: &[&str] =
-    &["Mutex", "RwLock", "Cell", "RefCell", "UnsafeCell", "OnceCell", "OnceLock", "LazyCell", "LazyLock", "AtomicPtr"];
+const SHARED: &[&str] = &[
+    "Mutex",
+    "RwLock",
+    "Cell",
+    "RefCell",
+    "UnsafeCell",
+    "OnceCell",
+    "OnceLock",
+    "LazyCell",
+    "LazyLock",
+    "AtomicPtr",
+];
 
 const ATOMICS: &[&str] = &[
     "AtomicBool",
@@ -41,7 +51,8 @@ pub fn check(signature: &Signature, ctxt: &Ctxt) {
     if let ReturnType::Type(_, returned) = &signature.output {
         Crossing { ctxt, returned: true }.visit_type(returned);
         if matches!(peel(returned), Type::Never(_)) {
-            let message = "a function that never returns has nothing to send back; use `thread`, or return `()`";
+            let message =
+                "a function that never returns has nothing to send back; use `thread`, or return `()`";
             ctxt.error_at(returned, message);
         }
     }
@@ -64,7 +75,8 @@ fn closures(signature: &Signature, ctxt: &Ctxt) {
         if let Some(last) = bound.path.segments.last()
             && (last.ident == "Fn" || last.ident == "FnMut" || last.ident == "FnOnce")
         {
-            let message = "a closure cannot be sent to another process; pass what it works on, or use `thread`";
+            let message =
+                "a closure cannot be sent to another process; pass what it works on, or use `thread`";
             ctxt.error(last.ident.span(), message);
         }
     }
@@ -81,8 +93,10 @@ impl<'ast> Visit<'ast> for Crossing<'_> {
         let is_str = matches!(peel(&reference.elem), Type::Path(path) if path.path.is_ident("str"));
         if self.returned {
             let owned = owned(&reference.elem);
-            let message =
-                format!("a reference cannot be returned from another process; return `{owned}` instead of `{}`", shown(reference));
+            let message = format!(
+                "a reference cannot be returned from another process; return `{owned}` instead of `{}`",
+                shown(reference)
+            );
             self.ctxt.error_at(reference, message);
             return;
         }
@@ -93,14 +107,19 @@ impl<'ast> Visit<'ast> for Crossing<'_> {
             self.ctxt.error_at(lifetime, message);
         }
         if is_str && reference.mutability.is_some() {
-            self.ctxt.error_at(reference, "`&mut str` cannot be sent back from another process; take `&mut String`");
+            self.ctxt.error_at(
+                reference,
+                "`&mut str` cannot be sent back from another process; take `&mut String`",
+            );
         }
         self.visit_type(&reference.elem);
     }
 
     fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
         if self.returned && lifetime.ident != "static" {
-            let message = format!("`{lifetime}` borrows from the caller, whose memory another process does not share; return an owned value");
+            let message = format!(
+                "`{lifetime}` borrows from the caller, whose memory another process does not share; return an owned value"
+            );
             self.ctxt.error_at(lifetime, message);
         }
     }
@@ -119,7 +138,8 @@ impl<'ast> Visit<'ast> for Crossing<'_> {
             return visit::visit_type_trait_object(self, ty);
         }
         let at = ty.dyn_token.map_or_else(|| ty.span(), |token| token.span);
-        let message = "`dyn` cannot be sent to another process; take a type parameter or an enum, or use `thread`";
+        let message =
+            "`dyn` cannot be sent to another process; take a type parameter or an enum, or use `thread`";
         self.ctxt.error(at, message);
     }
 
@@ -135,9 +155,12 @@ impl<'ast> Visit<'ast> for Crossing<'_> {
 
     fn visit_path_segment(&mut self, segment: &'ast PathSegment) {
         let name = segment.ident.to_string();
-        let shared = matches!(segment.arguments, PathArguments::AngleBracketed(_)) && SHARED.contains(&name.as_str());
+        let shared =
+            matches!(segment.arguments, PathArguments::AngleBracketed(_)) && SHARED.contains(&name.as_str());
         if !self.returned && (shared || ATOMICS.contains(&name.as_str())) {
-            let message = format!("updates of a `{name}` in another process would be lost; take the value in it, or `&mut` of that, or use `thread`");
+            let message = format!(
+                "updates of a `{name}` in another process would be lost; take the value in it, or `&mut` of that, or use `thread`"
+            );
             self.ctxt.error(segment.ident.span(), message);
         }
         visit::visit_path_segment(self, segment);

@@ -6,7 +6,7 @@ use crate::spelling::nearest;
 use proc_macro2::Span;
 use std::ops::RangeInclusive;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, ExprRange, ExprUnary, Lit, LitStr, RangeLimits};
+use syn::{BinOp, Expr, ExprBinary, ExprLit, ExprRange, ExprUnary, Lit, LitStr, RangeLimits};
 
 /// One argument of a builder method of `Policy`.
 pub enum Value {
@@ -77,10 +77,12 @@ impl Checker<'_> {
         } else if text.contains('\0') {
             self.ctxt.error(literal.span(), "a path cannot contain a zero byte");
         } else if text.starts_with('~') {
-            let message = format!("`~` is not expanded, found `{text}`; take the home directory from the environment");
+            let message =
+                format!("`~` is not expanded, found `{text}`; take the home directory from the environment");
             self.ctxt.error(literal.span(), message);
         } else if !text.starts_with('/') {
-            let message = format!("`{key}` takes an absolute path, found `{text}`; write `/{text}` or an expression");
+            let message =
+                format!("`{key}` takes an absolute path, found `{text}`; write `/{text}` or an expression");
             self.ctxt.error(literal.span(), message);
         } else if seen.iter().any(|path| path == trimmed) {
             self.ctxt.error(literal.span(), format!("`{text}` is listed twice in `{key}`"));
@@ -102,9 +104,9 @@ impl Checker<'_> {
                 }
             };
             match seen.iter().find(|other| other.start() <= ports.end() && ports.start() <= other.end()) {
-                Some(other) if *other == ports => {
-                    self.ctxt.error_at(element, format!("{} is listed twice in `{}`", shown(&ports), self.key))
-                }
+                Some(other) if *other == ports => self
+                    .ctxt
+                    .error_at(element, format!("{} is listed twice in `{}`", shown(&ports), self.key)),
                 Some(other) => self.ctxt.error_at(
                     element,
                     format!("{} overlaps {} in `{}`", shown(&ports), shown(other), self.key),
@@ -150,7 +152,10 @@ impl Checker<'_> {
         }
         if last < i64::from(first) {
             let order = if last + 1 == i64::from(first) { "is empty" } else { "is reversed" };
-            self.ctxt.error_at(range, format!("the range {order}; write the lower port first, as in `{}`", "8000..=8010"));
+            self.ctxt.error_at(
+                range,
+                format!("the range {order}; write the lower port first, as in `{}`", "8000..=8010"),
+            );
             return None;
         }
         Some(Value::Ports(first..=u16::try_from(last).ok()?, value.span()))
@@ -193,12 +198,26 @@ impl Checker<'_> {
                 let bytes = self.quantity(&text, quantity::bytes, unlimited.then_some("unlimited"))?;
                 Some(Value::Bytes(bytes, text.span()))
             }
-            Some(other) => self.whole(&other, 1, "a size such as `\"256MiB\"`").map(|bytes| Value::Bytes(bytes, other.span())),
-            None => Some(Value::Expr(value.clone())),
+            Some(other) => self
+                .whole(&other, 1, "a size such as `\"256MiB\"`")
+                .map(|bytes| Value::Bytes(bytes, other.span())),
+            None => match arithmetic(value) {
+                Some(Some(bytes)) if bytes > 0 => Some(Value::Bytes(bytes, value.span())),
+                Some(_) => {
+                    self.ctxt.error_at(value, format!("`{}` takes from 1 to {} bytes", self.key, u64::MAX));
+                    None
+                }
+                None => Some(Value::Expr(value.clone())),
+            },
         }
     }
 
-    fn quantity(&self, text: &LitStr, parse: fn(&str) -> Result<u64, String>, word: Option<&str>) -> Option<u64> {
+    fn quantity(
+        &self,
+        text: &LitStr,
+        parse: fn(&str) -> Result<u64, String>,
+        word: Option<&str>,
+    ) -> Option<u64> {
         let value = text.value();
         if let Some(word) = word
             && !value.is_empty()
@@ -250,7 +269,11 @@ impl Checker<'_> {
     }
 
     /// The variant that a word stands for.
-    pub fn choice(&self, value: &Expr, words: &[(&'static str, &'static str)]) -> Option<(&'static str, Span)> {
+    pub fn choice(
+        &self,
+        value: &Expr,
+        words: &[(&'static str, &'static str)],
+    ) -> Option<(&'static str, Span)> {
         let all = || words.iter().map(|(word, _)| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ");
         let Some(Literal::Str(text)) = literal(value) else {
             self.ctxt.error_at(value, format!("`{}` takes one of {}", self.key, all()));
@@ -260,7 +283,8 @@ impl Checker<'_> {
         let found = words.iter().find(|(known, _)| *known == word);
         if found.is_none() {
             let meant = nearest(&word, words.iter().map(|(word, _)| *word));
-            let meant = meant.map_or(format!("it is one of {}", all()), |word| format!("did you mean `\"{word}\"`?"));
+            let meant =
+                meant.map_or(format!("it is one of {}", all()), |word| format!("did you mean `\"{word}\"`?"));
             self.ctxt.error(text.span(), format!("unknown value `\"{word}\"` of `{}`; {meant}", self.key));
         }
         found.map(|(_, variant)| (*variant, text.span()))
@@ -278,8 +302,35 @@ impl Checker<'_> {
     }
 }
 
+/// `64 * 1024 * 1024`, which would be an `i32` if nothing said otherwise. Of literals alone; none if it overflows.
+fn arithmetic(value: &Expr) -> Option<Option<u64>> {
+    match peel(value) {
+        Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) if int.suffix().is_empty() => {
+            Some(int.base10_parse().ok())
+        }
+        Expr::Binary(ExprBinary { left, op, right, .. }) => {
+            let (left, right) = (arithmetic(left)?, arithmetic(right)?);
+            let result = |compute: fn(u64, u64) -> Option<u64>| compute(left?, right?);
+            match op {
+                BinOp::Add(_) => Some(result(u64::checked_add)),
+                BinOp::Sub(_) => Some(result(u64::checked_sub)),
+                BinOp::Mul(_) => Some(result(u64::checked_mul)),
+                BinOp::Shl(_) => {
+                    Some(result(|left, right| left.checked_mul(1u64.checked_shl(right.try_into().ok()?)?)))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 fn shown(ports: &RangeInclusive<u16>) -> String {
-    if ports.start() == ports.end() { format!("`{}`", ports.start()) } else { format!("`{}..={}`", ports.start(), ports.end()) }
+    if ports.start() == ports.end() {
+        format!("`{}`", ports.start())
+    } else {
+        format!("`{}..={}`", ports.start(), ports.end())
+    }
 }
 
 /// A literal in an expression.

@@ -212,6 +212,11 @@ pub trait Allows<S> {}
 impl<const ABORT: bool> Allows<AsErr> for Strategy<ABORT> {}
 impl Allows<AsPanic> for Strategy<false> {}
 
+/// Nobody's way. With it there is more than one, so that rustc says what is missing instead of inferring the rest.
+#[derive(Debug)]
+pub struct Undecided;
+impl<const ABORT: bool> Allows<Undecided> for Strategy<ABORT> {}
+
 /// Gives the caller its result.
 #[track_caller]
 pub fn settle<S, R, const ABORT: bool>(how: S, _: Strategy<ABORT>, result: Result<R, Error>) -> R

@@ -2,9 +2,20 @@
 
 use crate::error::Error;
 use crate::forkserver::{self, Forkserver, StartError, Worker};
+use crate::plan::Kernel;
 use crate::registry::Function;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What the kernel has for workers: what it has for this process, but where something between hides it (valgrind
+/// does not know the system calls), what the forkserver sees.
+pub(crate) fn kernel(function: &Function) -> Result<Kernel, Error> {
+    let here = crate::kernel();
+    if here.abi > 0 && here.seccomp {
+        return Ok(here);
+    }
+    forkserver::current().map(|server| server.kernel()).map_err(|error| cannot_start(function, &error))
+}
 
 /// A worker that waits for its job, and the forkserver that it came from.
 pub(crate) fn worker(function: &Function, timeout: Option<Duration>) -> Result<(Worker, Arc<Forkserver>), Error> {

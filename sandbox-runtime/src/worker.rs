@@ -86,7 +86,7 @@ struct Ready {
 
 /// Everything between reading the job and running the body.
 fn settle_in(received: Received) -> Result<Ready, Refusal> {
-    let Received { job, arguments, stdio, directory, locks, fds } = received;
+    let Received { job, arguments, stdio, directory, mut locks, fds } = received;
     take_stdio(&job, stdio).map_err(Refusal::new("stdio"))?;
     match directory {
         Some(directory) => rustix::process::fchdir(directory),
@@ -103,7 +103,7 @@ fn settle_in(received: Received) -> Result<Ready, Refusal> {
     if !job.program {
         std::panic::set_hook(Box::new(note_panic));
     }
-    let enforced = locks.close().map_err(|error| {
+    let enforced = locks.make_rulesets().and_then(|()| locks.close()).map_err(|error| {
         let cause = error.cause.clone();
         Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
     })?;

@@ -7,7 +7,8 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, FnArg, Lifetime, Pat, PatIdent, PatType, Receiver, ReceiverKind, Signature, Token, Type, TypeReference,
+    Attribute, FnArg, Lifetime, Pat, PatIdent, PatType, Receiver, ReceiverKind, Signature, Token, Type,
+    TypeReference,
 };
 
 /// How an argument crosses.
@@ -19,7 +20,7 @@ pub enum Way {
     /// `&mut T`: there and back.
     Changed,
     /// `&mut [T]`, with `T`: there and back, of the same length.
-    ChangedSlice(Type),
+    ChangedSlice(Box<Type>),
 }
 
 /// An argument of a function that runs in another process.
@@ -84,11 +85,13 @@ fn receiver_argument(receiver: &Receiver) -> Argument {
 }
 
 fn way(ty: &Type) -> (Way, Type) {
-    let Type::Reference(TypeReference { mutability, elem, .. }) = peel(ty) else { return (Way::Owned, ty.clone()) };
+    let Type::Reference(TypeReference { mutability, elem, .. }) = peel(ty) else {
+        return (Way::Owned, ty.clone());
+    };
     let sent = peel(elem).clone();
     match (mutability, &sent) {
         (None, _) => (Way::Shared, sent),
-        (Some(_), Type::Slice(slice)) => (Way::ChangedSlice((*slice.elem).clone()), sent),
+        (Some(_), Type::Slice(slice)) => (Way::ChangedSlice(slice.elem.clone()), sent),
         (Some(_), _) => (Way::Changed, sent),
     }
 }
@@ -96,7 +99,9 @@ fn way(ty: &Type) -> (Way, Type) {
 /// `x` of `x` and `mut x`. Not `_x`: the wrapper uses what it sends, and lints look for uses of such names.
 fn simple(pat: &Pat) -> Option<&Ident> {
     match pat {
-        Pat::Ident(PatIdent { ident, subpat: None, .. }) if !ident.to_string().starts_with('_') => Some(ident),
+        Pat::Ident(PatIdent { ident, subpat: None, .. }) if !ident.to_string().starts_with('_') => {
+            Some(ident)
+        }
         Pat::Paren(paren) => simple(&paren.pat),
         _ => None,
     }

@@ -81,7 +81,8 @@ impl<'a> Expansion<'a> {
     fn whole(&self) -> TokenStream {
         let result = self.result();
         let settled = self.settled(&result);
-        let test = (self.kind == Kind::Test).then(|| quote_spanned!(self.site=> #[::core::prelude::v1::test]));
+        let test =
+            (self.kind == Kind::Test).then(|| quote_spanned!(self.site=> #[::core::prelude::v1::test]));
         let function = self.function_with(self.outer_attributes(), &self.machine_signature(), &settled);
         quote_spanned!(self.site=> #test #function)
     }
@@ -94,7 +95,8 @@ impl<'a> Expansion<'a> {
         let returned = self.returned();
         let mut sibling = self.machine_signature();
         sibling.ident = name.clone();
-        sibling.output = syn::parse_quote_spanned!(site=> -> ::core::result::Result<#returned, #krate::Error>);
+        sibling.output =
+            syn::parse_quote_spanned!(site=> -> ::core::result::Result<#returned, #krate::Error>);
         let doc = format!("As `{}`, with a failure of its sandbox as an error.", signature.ident.unraw());
         let kept = self.function.attrs.iter().filter(|attr| is_outer(attr) && goes_to_sibling(attr));
         let mut attributes = quote_spanned!(site=> #[doc = #doc]);
@@ -116,7 +118,8 @@ impl<'a> Expansion<'a> {
     fn call_sibling(&self, name: &Ident, in_self: bool) -> TokenStream {
         let signature = &self.function.sig;
         let values = argument::forwarded(signature);
-        let prefix = (in_self || function::names_self(self.function)).then(|| quote_spanned!(self.site=> Self::));
+        let prefix =
+            (in_self || function::names_self(self.function)).then(|| quote_spanned!(self.site=> Self::));
         let parameters = signature.generics.params.iter().filter_map(|param| match param {
             syn::GenericParam::Type(param) => Some(&param.ident),
             syn::GenericParam::Const(param) => Some(&param.ident),
@@ -194,9 +197,14 @@ impl<'a> Expansion<'a> {
         let enforced = self.enforced(&policy);
         let mut signature = self.function.sig.clone();
         if self.kind == Kind::Main && signature.asyncness.is_some() {
-            let (inner, outer): (Vec<_>, Vec<_>) =
-                self.function.attrs.iter().filter(|attr| is_outer(attr)).partition(|attr| function::is_foreign(attr));
-            let inner_function = self.function_with(quote_spanned!(site=> #(#inner)*), &signature, &self.body);
+            let (inner, outer): (Vec<_>, Vec<_>) = self
+                .function
+                .attrs
+                .iter()
+                .filter(|attr| is_outer(attr))
+                .partition(|attr| function::is_foreign(attr));
+            let inner_function =
+                self.function_with(quote_spanned!(site=> #(#inner)*), &signature, &self.body);
             let name = &signature.ident;
             signature.asyncness = None;
             return quote_spanned!(site=> #(#outer)* #vis #signature {
@@ -206,13 +214,18 @@ impl<'a> Expansion<'a> {
             });
         }
         let body = &self.body;
-        self.function_with(self.outer_attributes(), &signature, &quote_spanned!(site=> { #registered #enforced } { #body }))
+        self.function_with(
+            self.outer_attributes(),
+            &signature,
+            &quote_spanned!(site=> { #registered #enforced } { #body }),
+        )
     }
 
     /// The statement that restricts the process, or leaves the function.
     fn enforced(&self, policy: &TokenStream) -> TokenStream {
         let krate = &self.krate;
-        let call = quote_spanned!(at(self.function.sig.ident.span())=> #krate::in_place(&__FUNCTION, #policy));
+        let call =
+            quote_spanned!(at(self.function.sig.ident.span())=> #krate::in_place(&__FUNCTION, #policy));
         let named = self.named();
         let failed = match named {
             _ if self.kind == Kind::Main && named.as_ref().is_none_or(is_silent) => {
@@ -245,7 +258,8 @@ impl<'a> Expansion<'a> {
             ReturnType::Type(_, ty) => syn::spanned::Spanned::span(ty),
         };
         let there = self.krate_there(span);
-        let settle = quote_spanned!(at(span)=> #there::settle(__how, #there::Strategy::<#strategy>, __result));
+        let settle =
+            quote_spanned!(at(span)=> #there::settle::<_, _, #strategy>(__how, #there::Strategy, __result));
         // Named where it has a name: an error in what makes the result then does not spread to here.
         let ty = self.named().map(|returned| quote_spanned!(site=> ::<#returned>));
         quote_spanned!(site=> {
@@ -293,7 +307,12 @@ impl<'a> Expansion<'a> {
         signature
     }
 
-    fn function_with(&self, attributes: TokenStream, signature: &Signature, body: &TokenStream) -> TokenStream {
+    fn function_with(
+        &self,
+        attributes: TokenStream,
+        signature: &Signature,
+        body: &TokenStream,
+    ) -> TokenStream {
         let (vis, inner) = (&self.function.vis, self.inner_attributes());
         quote_spanned!(self.site=> #attributes #vis #signature { #inner #body })
     }
@@ -315,8 +334,18 @@ fn is_outer(attr: &Attribute) -> bool {
 /// returns a `Result`.
 fn goes_to_sibling(attr: &Attribute) -> bool {
     const NEEDED: &[&str] = &[
-        "allow", "cfg", "cfg_attr", "cold", "deny", "deprecated", "expect", "forbid", "inline", "target_feature",
-        "track_caller", "warn",
+        "allow",
+        "cfg",
+        "cfg_attr",
+        "cold",
+        "deny",
+        "deprecated",
+        "expect",
+        "forbid",
+        "inline",
+        "target_feature",
+        "track_caller",
+        "warn",
     ];
     attr.path().get_ident().is_some_and(|name| NEEDED.contains(&name.to_string().as_str()))
 }

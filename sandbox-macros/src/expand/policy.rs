@@ -23,7 +23,7 @@ impl Expansion<'_> {
         let (krate, site) = (&self.krate, self.site);
         let policy = self.policy();
         let (item, listed, policy) = if self.depends_on_call() {
-            let patterns = plain.then(|| self.mentioned_patterns()).unwrap_or_default();
+            let patterns = if plain { self.mentioned_patterns() } else { TokenStream::new() };
             let policy = quote_spanned!(site=> { #patterns #policy });
             (TokenStream::new(), quote_spanned!(site=> ::core::option::Option::None), policy)
         } else {
@@ -112,7 +112,8 @@ impl Expansion<'_> {
             GenericParam::Lifetime(param) => param.lifetime.ident.to_string(),
         }));
         function::typed(self.function).for_each(|argument| local.visit_pat(&argument.pat));
-        let mut found = Dynamic { local: local.0, in_impl: function::names_self(self.function), found: false };
+        let mut found =
+            Dynamic { local: local.0, in_impl: function::names_self(self.function), found: false };
         self.expressions().for_each(|expr| found.expression(expr));
         found.found
     }
@@ -190,7 +191,10 @@ impl Dynamic {
 
 impl<'ast> Visit<'ast> for Dynamic {
     fn visit_expr(&mut self, expr: &'ast Expr) {
-        self.found |= matches!(expr, Expr::Try(_) | Expr::Await(_) | Expr::Return(_) | Expr::Macro(_) | Expr::Verbatim(_));
+        self.found |= matches!(
+            expr,
+            Expr::Try(_) | Expr::Await(_) | Expr::Return(_) | Expr::Macro(_) | Expr::Verbatim(_)
+        );
         visit::visit_expr(self, expr);
     }
 

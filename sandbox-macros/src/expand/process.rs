@@ -50,11 +50,17 @@ impl Expansion<'_> {
         let (registered, policy) = self.registered(true);
         let entry = self.entry(&arguments, &returned);
         let puts = arguments.iter().map(|argument| self.put(argument));
-        let backs: Vec<Back> = arguments.iter().enumerate().filter_map(|(i, argument)| self.back(i, argument)).collect();
-        let (slots, takes, stores) =
-            (backs.iter().map(|back| &back.slot), backs.iter().map(|back| &back.take), backs.iter().map(|back| &back.store));
-        let (codec, probe, krate_there) = (self.codec(&returned), self.probe(&returned), self.krate_at(&returned));
-        let take_answer = quote_spanned!(at(returned.span())=> #krate_there::take_answer(#codec, #probe, __in)?);
+        let backs: Vec<Back> =
+            arguments.iter().enumerate().filter_map(|(i, argument)| self.back(i, argument)).collect();
+        let (slots, takes, stores) = (
+            backs.iter().map(|back| &back.slot),
+            backs.iter().map(|back| &back.take),
+            backs.iter().map(|back| &back.store),
+        );
+        let (codec, probe, krate_there) =
+            (self.codec(&returned), self.probe(&returned), self.krate_at(&returned));
+        let take_answer =
+            quote_spanned!(at(returned.span())=> #krate_there::take_answer(#codec, #probe, __in)?);
         let process = quote_spanned!(at(self.function.sig.ident.span())=> #krate::process);
         let skipped = self.args.skip.then(|| {
             let skipped = self.skipped(&quote_spanned!(site=> __result));
@@ -96,7 +102,8 @@ impl Expansion<'_> {
         let values = arguments.iter().enumerate().map(|(i, argument)| self.held_value(i, argument));
         let back = arguments.iter().enumerate().filter_map(|(i, argument)| self.put_back(i, argument));
         let (codec, krate_there) = (self.codec(returned), self.krate_at(returned));
-        let put_answer = quote_spanned!(at(returned.span())=> #krate_there::put_answer(#codec, &__answer, __out)?);
+        let put_answer =
+            quote_spanned!(at(returned.span())=> #krate_there::put_answer(#codec, &__answer, __out)?);
         quote_spanned!(site=>
             let __entry: #krate::Entry = |__call| {
                 #(#holds)*
@@ -115,7 +122,8 @@ impl Expansion<'_> {
     fn hold(&self, i: usize, argument: &Argument) -> TokenStream {
         let (held, cfg, ty) = (held(i), &argument.cfg, self.owned(argument));
         let krate = self.krate_at(&ty);
-        let mutable = matches!(argument.way, Way::Changed | Way::ChangedSlice(_)).then(|| quote_spanned!(self.site=> mut));
+        let mutable = matches!(argument.way, Way::Changed | Way::ChangedSlice(_))
+            .then(|| quote_spanned!(self.site=> mut));
         let (codec, probe) = (self.codec(&ty), self.probe(&ty));
         quote_spanned!(at(ty.span())=> #cfg let #mutable #held = #krate::hold(#codec, #probe, &mut __call.input)?;)
     }

@@ -22,6 +22,9 @@ struct Arch {
     metadata: &'static [i64],
     /// Calls that open a file with flags in an argument: number, index of the argument.
     opens: &'static [(i64, u8)],
+    /// `execve` and `execveat`.
+    execute: [i64; 2],
+    ioctl: i64,
     socket: i64,
     socketpair: i64,
     bind: i64,
@@ -49,8 +52,10 @@ const X86_64: Arch = Arch {
     metadata: &[
         90, 91, 92, 93, 94, 132, 188, 189, 190, 197, 198, 199, 235, 260, 261, 268, 280, 452, 463, 466, 469,
     ],
-    // open, openat
-    opens: &[(2, 1), (257, 2)],
+    // open, openat, open_by_handle_at
+    opens: &[(2, 1), (257, 2), (304, 2)],
+    execute: [59, 322],
+    ioctl: 16,
     socket: 41,
     socketpair: 53,
     bind: 49,
@@ -70,7 +75,10 @@ const AARCH64: Arch = Arch {
     // setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr fchmod fchmodat fchownat fchown
     // utimensat fchmodat2 setxattrat removexattrat file_setattr
     metadata: &[5, 6, 7, 14, 15, 16, 52, 53, 54, 55, 88, 452, 463, 466, 469],
-    opens: &[(56, 2)],
+    // openat, open_by_handle_at
+    opens: &[(56, 2), (265, 2)],
+    execute: [221, 281],
+    ioctl: 29,
     socket: 198,
     socketpair: 199,
     bind: 200,
@@ -92,9 +100,12 @@ const AF_UNIX: u64 = libc::AF_UNIX as u64;
 const INET: [u64; 2] = [libc::AF_INET as u64, libc::AF_INET6 as u64];
 const STREAM: u64 = libc::SOCK_STREAM as u64;
 const DGRAM: u64 = libc::SOCK_DGRAM as u64;
+const SEQPACKET: u64 = libc::SOCK_SEQPACKET as u64;
 /// The bits of a socket's type that are not flags (`SOCK_TYPE_MASK`).
 const TYPE: u64 = 0xf;
 const MSG_FASTOPEN: u64 = libc::MSG_FASTOPEN as u64;
+/// `FS_IOC_SETFLAGS`, its form for 32 bits and `FS_IOC_FSSETXATTR`: older names of `file_setattr(2)`.
+const ATTRIBUTE_IOCTLS: [u64; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 type Compiled<T> = Result<T, seccompiler::BackendError>;
@@ -134,8 +145,14 @@ fn program(plan: &FilterPlan, arch: &Arch) -> Compiled<BpfProgram> {
     for call in IO_URING {
         refuse(&mut rules, call);
     }
+    if plan.execute {
+        arch.execute.iter().for_each(|call| refuse(&mut rules, *call));
+    }
     if plan.metadata {
         arch.metadata.iter().for_each(|call| refuse(&mut rules, *call));
+        for request in ATTRIBUTE_IOCTLS {
+            refuse_if(&mut rules, arch.ioctl, vec![argument(1, SeccompCmpOp::Eq, request)?])?;
+        }
     }
     if plan.truncate {
         truncate(&mut rules, arch)?;
@@ -167,7 +184,10 @@ fn sockets(rules: &mut Rules, plan: &FilterPlan, arch: &Arch) -> Compiled<()> {
     // Connected pairs reach nobody, but datagram sockets can send to others by path or abstract name.
     refuse_if(rules, arch.socketpair, vec![argument(0, SeccompCmpOp::Ne, AF_UNIX)?])?;
     if !open.unix {
-        refuse_if(rules, arch.socketpair, vec![argument(1, SeccompCmpOp::MaskedEq(TYPE), DGRAM)?])?;
+        // Among Unix sockets, raw is another name for datagram.
+        for kind in (0..=TYPE).filter(|kind| ![STREAM, SEQPACKET].contains(kind)) {
+            refuse_if(rules, arch.socketpair, vec![argument(1, SeccompCmpOp::MaskedEq(TYPE), kind)?])?;
+        }
     }
     if open == Sockets::default() {
         // Nothing to name: a socket that was handed over stays as it is.
@@ -177,7 +197,8 @@ fn sockets(rules: &mut Rules, plan: &FilterPlan, arch: &Arch) -> Compiled<()> {
     if plan.listen {
         refuse(rules, arch.listen);
     }
-    if plan.fastopen && open.tcp {
+    // Also without grants: a socket may have been handed over.
+    if plan.fastopen {
         for (call, flags) in [(arch.sendto, 3), (arch.sendmsg, 2), (arch.sendmmsg, 3)] {
             let fastopen = argument(flags, SeccompCmpOp::MaskedEq(MSG_FASTOPEN), MSG_FASTOPEN)?;
             refuse_if(rules, call, vec![fastopen])?;
@@ -231,9 +252,12 @@ fn truncate(rules: &mut Rules, arch: &Arch) -> Compiled<()> {
     // Its flags lie in memory, where a filter cannot look.
     refuse(rules, OPENAT2);
     let flags = (libc::O_TRUNC | libc::O_ACCMODE) as u64;
-    let reading = (libc::O_TRUNC | libc::O_RDONLY) as u64;
-    for (call, index) in arch.opens {
-        refuse_if(rules, *call, vec![argument(*index, SeccompCmpOp::MaskedEq(flags), reading)?])?;
+    // With both access bits a file is opened for neither reading nor writing, so Landlock asks for neither right.
+    for access in [libc::O_RDONLY, libc::O_ACCMODE] {
+        let truncating = (libc::O_TRUNC | access) as u64;
+        for (call, index) in arch.opens {
+            refuse_if(rules, *call, vec![argument(*index, SeccompCmpOp::MaskedEq(flags), truncating)?])?;
+        }
     }
     Ok(())
 }

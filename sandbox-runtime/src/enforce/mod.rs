@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use filter::Filter;
+pub(crate) use ruleset::Recipe;
 
 /// Proof that the plan is in force for the calling thread.
 #[derive(Debug)]
@@ -29,6 +30,9 @@ pub(crate) struct Enforced(());
 #[must_use]
 pub(crate) struct Locks {
     pub(crate) rulesets: Vec<OwnedFd>,
+    /// A ruleset still to be made, in the worker: under valgrind, which does not know the system calls, the host
+    /// cannot make it. The worker runs outside of valgrind.
+    pub(crate) recipe: Option<Recipe>,
     pub(crate) filter: Option<Filter>,
 }
 
@@ -60,13 +64,22 @@ impl Locks {
     ///
     /// A granted path that cannot be opened, named with its attribute; a ruleset that the kernel refuses.
     pub(crate) fn prepare(plan: &Plan, function: &Function) -> Result<Locks, Error> {
-        let rulesets = match &plan.ruleset {
-            Some(ruleset) => ruleset::create(ruleset, plan.kernel, function)?,
-            None => Vec::new(),
-        };
         let filter = plan.filter.as_ref().map(Filter::compile).transpose();
         let filter = filter.map_err(|error| error.of(function.name))?;
-        Ok(Locks { rulesets, filter })
+        let recipe = plan.ruleset.as_ref().map(|ruleset| Recipe::open(ruleset, function)).transpose()?;
+        let mut locks = Locks { rulesets: Vec::new(), recipe, filter };
+        if crate::kernel().abi >= plan.kernel.abi {
+            locks.make_rulesets().map_err(|error| error.of(function.name))?;
+        }
+        Ok(locks)
+    }
+
+    /// Makes the rulesets that are still to be made.
+    pub(crate) fn make_rulesets(&mut self) -> Result<(), LockError> {
+        if let Some(recipe) = self.recipe.take() {
+            self.rulesets = recipe.make()?;
+        }
+        Ok(())
     }
 
     /// Restricts the calling thread, for good.

@@ -1,8 +1,8 @@
 //! Landlock rulesets from a plan.
 
 use super::{LockError, grant_error};
-use crate::error::{Cause, Error};
-use crate::plan::{Kernel, PathRule, RulesetPlan};
+use crate::error::Error;
+use crate::plan::RulesetPlan;
 use crate::policy::{Access, NetAccess};
 use crate::registry::Function;
 use crate::sys;
@@ -12,24 +12,62 @@ use landlock::{
 };
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
 
 const UDP: [NetAccess; 2] = [NetAccess::BindUdp, NetAccess::ConnectSendUdp];
 
-/// One ruleset by the crate `landlock`, and one of our own for what it does not know.
-pub(super) fn create(plan: &RulesetPlan, kernel: Kernel, function: &Function) -> Result<Vec<OwnedFd>, Error> {
-    let failed = |what: String| LockError { what, cause: None }.of(function.name);
-    let mut rulesets = Vec::new();
-    if handles_anything_known(plan) {
-        let mut ruleset = known(plan).map_err(|error| failed(format!("ruleset: {error}")))?;
+/// What a ruleset is made from: the plan, and a descriptor of each of its paths.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) plan: RulesetPlan,
+    pub(crate) paths: Vec<OwnedFd>,
+}
+
+impl Recipe {
+    /// Opens what the paths name at this moment: a symbolic link's target, a file's own inode.
+    pub(super) fn open(plan: &RulesetPlan, function: &Function) -> Result<Recipe, Error> {
+        let mut recipe = Recipe { plan: RulesetPlan { paths: Vec::new(), ..plan.clone() }, paths: Vec::new() };
         for rule in &plan.paths {
-            ruleset = grant_path(ruleset, rule, function)?;
+            match rustix::fs::open(&rule.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(fd) => {
+                    recipe.plan.paths.push(rule.clone());
+                    recipe.paths.push(fd);
+                }
+                Err(Errno::NOENT | Errno::NOTDIR) if rule.optional => {}
+                Err(errno) => return Err(grant_error(function, &rule.key, &rule.path, errno)),
+            }
         }
-        let ruleset = grant_tcp_ports(ruleset, plan).map_err(|error| failed(format!("ruleset: {error}")))?;
-        let fd = Option::<OwnedFd>::from(ruleset);
-        rulesets.push(fd.ok_or_else(|| failed(format!("ruleset: none made for ABI {}", kernel.abi)))?);
+        Ok(recipe)
     }
-    rulesets.extend(udp(plan).map_err(|error| error.of(function.name))?);
-    Ok(rulesets)
+
+    /// One ruleset by the crate `landlock`, and one of our own for what it does not know.
+    pub(super) fn make(&self) -> Result<Vec<OwnedFd>, LockError> {
+        let mut rulesets = Vec::new();
+        if handles_anything_known(&self.plan) {
+            let ruleset = self.known().map_err(|error| LockError { what: format!("ruleset: {error}"), cause: None })?;
+            let none = || LockError { what: "ruleset: the kernel has no Landlock".into(), cause: None };
+            rulesets.push(Option::<OwnedFd>::from(ruleset).ok_or_else(none)?);
+        }
+        rulesets.extend(udp(&self.plan)?);
+        Ok(rulesets)
+    }
+
+    fn known(&self) -> Result<RulesetCreated, landlock::RulesetError> {
+        let mut ruleset = known(&self.plan)?;
+        for (rule, fd) in self.plan.paths.iter().zip(&self.paths) {
+            let rights = rights_on(fd, rule.rights);
+            if !rights.is_empty() {
+                ruleset = ruleset.add_rule(PathBeneath::new(fd, files(rights)))?;
+            }
+        }
+        grant_tcp_ports(ruleset, &self.plan)
+    }
+}
+
+/// Of rights, those that a rule on such a file may carry.
+fn rights_on(fd: &OwnedFd, rights: Access) -> Access {
+    let is_directory = rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir());
+    if is_directory { rights } else { rights & Access::OF_FILES }
 }
 
 fn handles_anything_known(plan: &RulesetPlan) -> bool {
@@ -70,29 +108,6 @@ fn tcp(accesses: impl Iterator<Item = NetAccess>) -> BitFlags<AccessNet> {
             NetAccess::BindUdp | NetAccess::ConnectSendUdp => None,
         })
         .collect()
-}
-
-/// Opens the path and grants what it names at this moment: a symbolic link's target, a file's own inode.
-fn grant_path(ruleset: RulesetCreated, rule: &PathRule, function: &Function) -> Result<RulesetCreated, Error> {
-    let opened = rustix::fs::open(&rule.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let fd = match opened {
-        Ok(fd) => fd,
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) if rule.optional => return Ok(ruleset),
-        Err(errno) => return Err(grant_error(function, &rule.key, &rule.path, errno)),
-    };
-    let stat = rustix::fs::fstat(&fd).map_err(|errno| grant_error(function, &rule.key, &rule.path, errno))?;
-    let rights = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => rule.rights,
-        _ => rule.rights & Access::OF_FILES,
-    };
-    if rights.is_empty() {
-        return Ok(ruleset);
-    }
-    let refused = |error: landlock::RulesetError| {
-        let cause = Cause::from(std::io::Error::other(error.to_string()));
-        grant_error(function, &rule.key, &rule.path, cause)
-    };
-    ruleset.add_rule(PathBeneath::new(fd, files(rights))).map_err(refused)
 }
 
 fn grant_tcp_ports(

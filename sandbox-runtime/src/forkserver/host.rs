@@ -3,7 +3,7 @@
 use super::identity::{Identity, open_leader_status};
 use super::message::{self, Hello, Report, Request, Restricted};
 use crate::enforce::Locks;
-use crate::plan::Placement;
+use crate::plan::{Kernel, Placement};
 use crate::sys;
 use crate::sys::fork_mark::ForkMark;
 use crate::sys::image::Image;
@@ -37,6 +37,8 @@ pub(crate) enum StartError {
     SharedLibrary,
     #[error("/proc/self/exe is not the program whose code this is (started through ld.so?)")]
     OtherExecutable,
+    #[error("this program runs with another user's rights (set-user-ID), and a forkserver would be one for strangers")]
+    SecureExecution,
     #[error("the executable cannot be run again; an outer sandbox, or `in_place` without a forkserver, refuses it: {0}")]
     Refused(#[source] io::Error),
     #[error("{0}: {1}")]
@@ -63,6 +65,8 @@ fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> StartErro
 pub(crate) struct Forkserver {
     control: OwnedFd,
     image: Image,
+    /// What it sees of the kernel.
+    kernel: Kernel,
 }
 
 /// A forked, waiting worker. It is killed when this is dropped.
@@ -182,6 +186,9 @@ impl Forkserver {
         if !image.is_program {
             return Err(StartError::SharedLibrary);
         }
+        if sys::startup::is_secure_execution() {
+            return Err(StartError::SecureExecution);
+        }
         let exe = open_executable()?;
         let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .map_err(system("/dev/null"))?;
@@ -190,27 +197,17 @@ impl Forkserver {
         sys::spawn::detached(exe.as_fd(), null.as_fd(), theirs.as_fd(), args, &env)
             .map_err(|error| if is_denied(&error) { StartError::Refused(error) } else { system("its start")(error) })?;
         drop(theirs);
-        let server = Forkserver { control, image };
-        server.wait_until_ready()?;
+        let kernel = wait_until_ready(&control)?;
+        let server = Forkserver { control, image, kernel };
         let stat = rustix::fs::fstat(&server.control).map_err(system("its socket"))?;
         CONTROL.1.store(stat.st_ino, Ordering::Release);
         CONTROL.0.store(owned(&server.control), Ordering::Release);
         Ok(server)
     }
 
-    fn wait_until_ready(&self) -> Result<(), StartError> {
-        let mut fds = [PollFd::new(&self.control, PollFlags::IN)];
-        let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
-        while poll(&mut fds, Some(&patience)) == Err(Errno::INTR) {}
-        let hello = message::receive::<Hello>(self.control.as_fd(), RecvFlags::DONTWAIT);
-        let not_serving = |why: &str| Err(StartError::NotServing(why.into()));
-        match hello {
-            Ok(Some((Ok(()), _))) => Ok(()),
-            Ok(Some((Err(why), _))) => Err(StartError::NotServing(why)),
-            Ok(None) | Err(Errno::CONNRESET) => not_serving("it ended before it was ready"),
-            Err(Errno::AGAIN) => not_serving("the program's initialisers take more than a minute"),
-            Err(errno) => Err(system("its first message")(errno)),
-        }
+    /// What the forkserver sees of the kernel.
+    pub(crate) fn kernel(&self) -> Kernel {
+        self.kernel
     }
 
     /// Where the executable's code is in this process.
@@ -245,6 +242,21 @@ impl Forkserver {
             Ok(None) => Err(StartError::NotServing("it ended when it was to restrict itself".into())),
             Err(errno) => Err(system("restricting it")(errno)),
         }
+    }
+}
+
+fn wait_until_ready(control: &OwnedFd) -> Result<Kernel, StartError> {
+    let mut fds = [PollFd::new(control, PollFlags::IN)];
+    let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+    while poll(&mut fds, Some(&patience)) == Err(Errno::INTR) {}
+    let hello = message::receive::<Hello>(control.as_fd(), RecvFlags::DONTWAIT);
+    let not_serving = |why: &str| Err(StartError::NotServing(why.into()));
+    match hello {
+        Ok(Some((Ok(kernel), _))) => Ok(kernel),
+        Ok(Some((Err(why), _))) => Err(StartError::NotServing(why)),
+        Ok(None) | Err(Errno::CONNRESET) => not_serving("it ended before it was ready"),
+        Err(Errno::AGAIN) => not_serving("the program's initialisers take more than a minute"),
+        Err(errno) => Err(system("its first message")(errno)),
     }
 }
 

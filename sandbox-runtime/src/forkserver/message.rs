@@ -1,6 +1,7 @@
 //! What host and forkserver say to each other, over a socket that keeps messages apart.
 
 use crate::enforce::Filter;
+use crate::plan::Kernel;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
@@ -22,8 +23,8 @@ pub(super) enum Request {
     Restrict { filter: Option<Filter> },
 }
 
-/// Forkserver to host: ready, or why not.
-pub(super) type Hello = Result<(), String>;
+/// Forkserver to host: ready, on this kernel, or why not.
+pub(super) type Hello = Result<Kernel, String>;
 /// Forkserver to host: the answer to [`Request::Restrict`].
 pub(super) type Restricted = Result<(), String>;
 

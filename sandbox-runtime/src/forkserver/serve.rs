@@ -37,7 +37,7 @@ fn is_of_this_user(socket: &OwnedFd) -> bool {
 
 fn serve(hook: &Hook, socket: &OwnedFd) -> ! {
     let server = prepare(hook).and_then(|()| Server::new(socket).map_err(|error| error.to_string()));
-    let hello: Hello = server.as_ref().map(drop).map_err(Clone::clone);
+    let hello: Hello = server.as_ref().map(|_| crate::kernel()).map_err(Clone::clone);
     match (message::send(socket.as_fd(), &hello, &[]), server) {
         (Ok(()), Ok(server)) => server.run(),
         _ => sys::process::exit_now(1),

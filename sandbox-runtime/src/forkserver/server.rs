@@ -92,7 +92,7 @@ impl<'a> Server<'a> {
                     self.fork(channel, supervision, timeout);
                 }
             }
-            Ok(Some((Request::Restrict { filter }, rulesets))) => self.restrict(&Locks { rulesets, filter }),
+            Ok(Some((Request::Restrict { filter }, rulesets))) => self.restrict(&Locks { rulesets, recipe: None, filter }),
             Err(rustix::io::Errno::AGAIN) => {}
             Ok(None) | Err(_) => self.end(),
         }

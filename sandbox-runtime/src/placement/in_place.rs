@@ -22,7 +22,7 @@ impl Plan {
 
 /// Restricts every thread of this process.
 pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<Enforced, Error> {
-    let plan = plan_for(function, policy, Placement::InPlace)?;
+    let plan = plan_for(function, policy, Placement::InPlace, crate::kernel())?;
     let locks = Locks::prepare(&plan, function)?;
     let refused = |what: &str| Error::launch(function.name, what, None);
     thread::while_none_lives(|| {

@@ -6,15 +6,20 @@ pub(crate) mod thread;
 
 use crate::codec::CodecError;
 use crate::error::{Error, ErrorKind, Ran};
-use crate::plan::{Lost, Placement, Plan, plan};
+use crate::plan::{Kernel, Lost, Placement, Plan, plan};
 use crate::policy::Policy;
 use crate::registry::Function;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// The plan of a call on this kernel. What is lost is reported.
-fn plan_for(function: &'static Function, policy: &Policy, placement: Placement) -> Result<Plan, Error> {
-    let plan = plan(policy, placement, crate::kernel())
+/// The plan of a call. What is lost is reported.
+fn plan_for(
+    function: &'static Function,
+    policy: &Policy,
+    placement: Placement,
+    kernel: Kernel,
+) -> Result<Plan, Error> {
+    let plan = plan(policy, placement, kernel)
         .map_err(|why| Error::new(function.name, ErrorKind::Unenforceable(why), Ran::No))?;
     report_lost(function, &plan);
     Ok(plan)

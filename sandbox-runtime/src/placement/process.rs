@@ -27,7 +27,7 @@ pub(crate) fn call(
     if forkserver::is_out_of_reach() {
         return nested(function, policy, entry, arguments);
     }
-    let plan = plan_for(function, policy, Placement::Process)?;
+    let plan = plan_for(function, policy, Placement::Process, pool::kernel(function)?)?;
     let locks = Locks::prepare(&plan, function)?;
     let (worker, server) = pool::worker(function, plan.timeout)?;
     let prepared = Prepared { function, plan: &plan, locks, worker, server };
@@ -39,7 +39,8 @@ pub(crate) fn call(
 
 /// `fn main` in a worker: its arguments, stdin and environment are the program's, its end is too.
 pub(crate) fn program(function: &'static Function, policy: &Policy, entry: Entry) -> ! {
-    let outcome = plan_for(function, policy, Placement::Process).and_then(|plan| {
+    let plan = pool::kernel(function).and_then(|kernel| plan_for(function, policy, Placement::Process, kernel));
+    let outcome = plan.and_then(|plan| {
         let locks = Locks::prepare(&plan, function)?;
         let (worker, server) = pool::worker_for_program(function, plan.timeout)?;
         let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| {
@@ -78,7 +79,9 @@ impl Prepared<'_> {
         let (mut relay, stdio) = Relay::new(self.plan.stdio).map_err(failed("stdio"))?;
         let prelude = job.prelude(arguments).map_err(|error| self.unsendable(&error))?;
         // In the order of the fields of `Received`.
-        let fds: Vec<BorrowedFd<'_>> = (stdin.iter().chain(&stdio).chain(&directory).chain(&self.locks.rulesets))
+        let Locks { rulesets, recipe, .. } = &self.locks;
+        let paths = recipe.iter().flat_map(|recipe| &recipe.paths);
+        let fds: Vec<BorrowedFd<'_>> = (stdin.iter().chain(&stdio).chain(&directory).chain(rulesets).chain(paths))
             .map(AsFd::as_fd)
             .chain(arguments.fds().iter().copied())
             .collect();
@@ -108,6 +111,7 @@ impl Prepared<'_> {
             program,
             directory: self.plan.files,
             rulesets: self.locks.rulesets.len(),
+            recipe: self.locks.recipe.as_ref().map(|recipe| recipe.plan.clone()),
             filter: self.locks.filter.clone(),
             memory: self.plan.memory,
             env: self.environment(program),

@@ -20,7 +20,7 @@ pub(crate) fn call<R: Send>(
     policy: &Policy,
     body: impl FnOnce() -> R + Send,
 ) -> Result<R, Error> {
-    let plan = plan_for(function, policy, Placement::Thread)?;
+    let plan = plan_for(function, policy, Placement::Thread, crate::kernel())?;
     let locks = crate::enforce::Locks::prepare(&plan, function)?;
     let _alive = LIVE.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     let joined = std::thread::scope(|scope| {

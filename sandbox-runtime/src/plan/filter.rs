@@ -38,6 +38,8 @@ pub struct FilterPlan {
     pub listen: bool,
     /// Refuse `MSG_FASTOPEN`, which before Linux 7.2 passes by Landlock's `connect_tcp`.
     pub fastopen: bool,
+    /// Refuse `execve(2)`, which Landlock lets run anonymous memory.
+    pub execute: bool,
     /// Refuse changing mode, owner, times and extended attributes.
     pub metadata: bool,
     /// Refuse truncating by path, where Landlock cannot (before ABI 3).
@@ -56,6 +58,7 @@ impl FilterPlan {
             sockets,
             listen: filter(Promise::Listen),
             fastopen: held.contains_key(&Promise::Port(NetAccess::ConnectTcp)),
+            execute: filter(Promise::File(Access::EXECUTE)),
             metadata: filter(Promise::Metadata),
             truncate: filter(Promise::File(Access::TRUNCATE)),
         })

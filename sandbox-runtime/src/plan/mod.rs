@@ -406,6 +406,7 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
         Promise::File(Access::REFER) => vec![Layer::Landlock(1)],
         // The filter refuses `truncate(2)` everywhere; `ftruncate(2)` needs a file that was opened for writing.
         Promise::File(Access::TRUNCATE) => vec![Layer::Landlock(3), Layer::Filter],
+        Promise::File(Access::EXECUTE) => filter_if(!policy.names_right(Access::EXECUTE), Layer::Landlock(1)),
         Promise::File(Access::IOCTL_DEV) => or_default_deny(Some(Layer::Landlock(5))),
         Promise::File(right) => vec![Layer::Landlock(right.least_abi())],
         Promise::Port(access @ (NetAccess::BindTcp | NetAccess::ConnectTcp)) => {

@@ -102,7 +102,7 @@ fn timeout(limit: Timeout) -> String {
 pub(crate) fn duration(limit: Duration) -> String {
     let nanos = limit.as_nanos();
     let units = [("h", 3_600_000_000_000), ("min", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
-    let unit = units.iter().find(|(_, size)| nanos % size == 0 && nanos > 0);
+    let unit = units.iter().find(|(_, size)| nanos > 0 && nanos.is_multiple_of(*size));
     unit.map_or_else(|| format!("{nanos}ns"), |(name, size)| format!("{}{name}", nanos / size))
 }
 
@@ -117,7 +117,7 @@ fn memory(limit: Memory) -> String {
 pub(crate) fn size(bytes: u64) -> String {
     let unit = [("GiB", 30), ("MiB", 20), ("KiB", 10)]
         .into_iter()
-        .find(|(_, shift)| bytes > 0 && bytes % (1 << shift) == 0);
+        .find(|(_, shift)| bytes > 0 && bytes.is_multiple_of(1 << shift));
     unit.map_or_else(|| format!("{bytes}B"), |(name, shift)| format!("{}{name}", bytes >> shift))
 }
 

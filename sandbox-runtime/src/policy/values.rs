@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// One or more paths: the value of `read`, `write`, `execute`, `unix` and of each right in `fs(...)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no path",
+    label = "expected a path, a list of paths, or `optional(...)` of them",
+    note = "paths are `str`, `String`, `Path`, `PathBuf`, `OsStr`, `OsString`; lists are arrays, slices, `Vec`, `Option`"
+)]
 pub trait Paths {
     /// Calls `each` with every path and whether it may be missing.
     fn for_each(&self, each: &mut dyn FnMut(&Path, bool));
@@ -58,6 +63,10 @@ impl<P: Paths> Paths for Optional<P> {
 }
 
 /// One or more ports: the value of `tcp_bind`, `tcp_connect`, `udp_bind`, `udp_connect`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no port",
+    label = "expected a `u16`, a range of `u16`, or a list of them"
+)]
 pub trait Ports {
     /// Calls `each` with every range of ports.
     fn for_each(&self, each: &mut dyn FnMut(RangeInclusive<u16>));
@@ -86,6 +95,10 @@ impl Ports for Range<u16> {
 }
 
 /// One or more names of environment variables: the value of `env`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no name of a variable",
+    label = "expected a `str`, a `String`, or a list of them"
+)]
 pub trait Names {
     /// Calls `each` with every name.
     fn for_each(&self, each: &mut dyn FnMut(&str));

@@ -133,7 +133,7 @@ impl Program {
     }
 
     fn assign_descriptors(&self) -> Option<()> {
-        // SAFETY (each of these): takes integers; the table of descriptors is a copy, without CLONE_FILES.
+        // SAFETY: takes integers; the table of descriptors is a copy, without CLONE_FILES.
         done(unsafe { libc::dup2(self.null, 0) })?;
         // SAFETY: as above.
         done(unsafe { libc::dup2(self.null, 1) })?;

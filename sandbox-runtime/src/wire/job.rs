@@ -3,7 +3,8 @@
 use super::frame::{HEADER, Kind, header};
 use super::{MOST_FDS, send};
 use crate::codec::Outgoing;
-use crate::enforce::{Filter, Locks};
+use crate::enforce::{Filter, Locks, Recipe};
+use crate::plan::RulesetPlan;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
@@ -25,6 +26,8 @@ pub(crate) struct Job {
     pub(crate) directory: bool,
     /// How many rulesets come.
     pub(crate) rulesets: usize,
+    /// A ruleset to make, of whose paths descriptors come.
+    pub(crate) recipe: Option<RulesetPlan>,
     pub(crate) filter: Option<Filter>,
     /// `RLIMIT_AS`.
     pub(crate) memory: Option<u64>,
@@ -134,7 +137,8 @@ impl Received {
         let stdio = take(2 + usize::from(job.program))?;
         let directory = take(usize::from(job.directory))?.pop();
         let rulesets = take(job.rulesets)?;
-        let locks = Locks { rulesets, filter: job.filter.clone() };
+        let recipe = job.recipe.clone().map(|plan| take(plan.paths.len()).map(|paths| Recipe { plan, paths }));
+        let locks = Locks { rulesets, recipe: recipe.transpose()?, filter: job.filter.clone() };
         Ok(Received { job, arguments, stdio, directory, locks, fds })
     }
 }

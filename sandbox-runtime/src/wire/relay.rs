@@ -67,7 +67,8 @@ impl Relay {
     /// Takes one piece from each pipe that has something; says whether one had.
     pub(crate) fn go_on(&mut self) -> bool {
         let print = self.mode == Stdio::Relay;
-        self.pipes.iter_mut().fold(false, |any, pipe| pipe.go_on(print) || any)
+        // Each of them, so no `any`.
+        self.pipes.iter_mut().filter_map(|pipe| pipe.go_on(print).then_some(())).count() > 0
     }
 
     /// Takes what the pipes hold now, after the worker flushed them or is gone. What a child of the worker may

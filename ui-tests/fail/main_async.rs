@@ -1,0 +1,2 @@
+#[sandboxed::sandboxed(read = "/usr")]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[sandboxed::sandboxed(fallible = try_main)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[sandboxed::sandboxed(process)]
+async fn main() {}
