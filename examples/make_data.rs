@@ -39,7 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     write("bomb-dimensions.png", &png_file(100_000, &[(b"IDAT", &zlib_zeros(1000)?)]))?;
     let profile = [b"bomb\0\0", zlib_zeros(300 << 20)?.as_slice()].concat();
-    write("bomb-profile.png", &png_file(16, &[(b"iCCP", &profile), (b"IDAT", &zlib_zeros(16 * (1 + 3 * 16))?)]))?;
+    write(
+        "bomb-profile.png",
+        &png_file(16, &[(b"iCCP", &profile), (b"IDAT", &zlib_zeros(16 * (1 + 3 * 16))?)]),
+    )?;
     write("bomb-frames.gif", &gif_bomb(3000, 2000))?;
     Ok(())
 }
@@ -82,7 +85,8 @@ fn zlib_zeros(count: usize) -> std::io::Result<Vec<u8>> {
 /// Frames of a single pixel each on a large canvas, of which a decoder composes every pixel for every frame.
 fn gif_bomb(side: u16, frames: usize) -> Vec<u8> {
     let [low, high] = side.to_le_bytes();
-    let mut file = [b"GIF89a".as_slice(), &[low, high, low, high, 0x80, 0, 0, 0, 0, 0, 255, 255, 255]].concat();
+    let mut file =
+        [b"GIF89a".as_slice(), &[low, high, low, high, 0x80, 0, 0, 0, 0, 0, 255, 255, 255]].concat();
     // At (1, 1), 1 by 1 pixels; their LZW code: clear, colour 1, end, of 3 bits each.
     let frame = [0x2c, 1, 0, 1, 0, 1, 0, 1, 0, 0, 2, 2, 0x4c, 0x01, 0];
     file.extend(frame.repeat(frames));
@@ -229,7 +233,8 @@ fn supersampled(width: u32, height: u32, colour: impl Fn(f64, f64) -> [f64; 3]) 
     RgbImage::from_fn(width, height, |x, y| {
         let places = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)];
         let colours = places.map(|(dx, dy)| colour(f64::from(x) + dx, f64::from(y) + dy));
-        Rgb([0, 1, 2].map(|i| (colours.iter().map(|c| c[i].clamp(0.0, 1.0)).sum::<f64>() / 4.0 * 255.0) as u8))
+        Rgb([0, 1, 2]
+            .map(|i| (colours.iter().map(|c| c[i].clamp(0.0, 1.0)).sum::<f64>() / 4.0 * 255.0) as u8))
     })
 }
 
