@@ -136,6 +136,14 @@ pub use sandboxed_macros::test;
 /// When the operation is allowed, fails otherwise, or would have been refused by file permissions.
 pub use sandboxed_macros::assert_denied;
 
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!(
+    "`sandboxed` is enforced by the Linux kernel, on x86_64 and aarch64; for other targets write \
+     #[cfg_attr(target_os = \"linux\", sandboxed(...))] and put the dependency under \
+     [target.'cfg(target_os = \"linux\")'.dependencies]"
+);
+
+#[cfg(target_os = "linux")]
 pub use sandboxed_runtime::{
     Access, Allow, Cause, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess, Output, Placement,
     Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable, frame_limit, functions, kernel,
@@ -143,5 +151,6 @@ pub use sandboxed_runtime::{
 };
 
 /// What the attribute's expansion refers to. Not for use by hand, and not stable.
+#[cfg(target_os = "linux")]
 #[doc(hidden)]
 pub use sandboxed_runtime::__private;

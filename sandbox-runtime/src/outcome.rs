@@ -13,6 +13,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) function: &'static Function,
     pub(crate) plan: &'a Plan,
     pub(crate) relay: &'a Relay,
+    /// Whether it is `fn main` of the program, which may exit as it likes.
+    pub(crate) is_program: bool,
 }
 
 /// How a call ended.
@@ -26,7 +28,8 @@ pub(crate) enum Outcome {
 
 impl Circumstances<'_> {
     pub(crate) fn outcome(&self, transcript: Transcript) -> Result<Outcome, Error> {
-        let ran = match (transcript.begun, transcript.abandoned) {
+        // Our own code in the worker writes no nonsense, so a body did; it may hide that it began.
+        let ran = match (transcript.begun || transcript.bad.is_some(), transcript.abandoned) {
             (true, _) => Ran::Yes,
             (false, true) => Ran::Maybe,
             (false, false) => Ran::No,
@@ -81,15 +84,10 @@ impl Circumstances<'_> {
             (End::Exited(PANICKED) | End::Killed(libc::SIGABRT), Some(PanicNote { message, location })) => {
                 Err(ErrorKind::Panicked { message, location })
             }
-            // `fn main` may end the program as it likes.
-            (End::Exited(code), _) if self.is_program() => Ok(Outcome::Exit(code)),
+            (End::Exited(code), _) if self.is_program => Ok(Outcome::Exit(code)),
             (End::Exited(code), _) => Err(ErrorKind::Exited { code }),
             (End::Killed(signal), _) => Err(ErrorKind::Killed { signal, hint: self.hint(signal, report) }),
         }
-    }
-
-    fn is_program(&self) -> bool {
-        self.function.name.ends_with("::main")
     }
 
     fn timed_out(&self) -> ErrorKind {

@@ -8,8 +8,10 @@ use crate::sys::image::Image;
 use crate::sys::process;
 use crate::wire::{self, Job, Kind, Received};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::net::SendFlags;
+use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -67,7 +69,8 @@ fn detach(channel: &OwnedFd, parent: Pid) -> io::Result<OwnedFd> {
         return Err(io::ErrorKind::NotConnected.into());
     }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    process::reset_signals();
+    // Their dispositions are those of the forkserver, which has reset them.
+    process::unblock_signals();
     process::dup_to(channel.as_fd(), CHANNEL)?;
     process::close_from(CHANNEL + 1)?;
     let channel = process::take_fd(CHANNEL)?;
@@ -111,9 +114,18 @@ fn settle_in(received: Received) -> Result<Ready, Refusal> {
 }
 
 fn take_stdio(job: &Job, stdio: Vec<OwnedFd>) -> io::Result<()> {
-    // A function's stdin stays /dev/null, which the forkserver has there.
+    if !job.program {
+        process::dup_to(nothing_to_read()?.as_fd(), 0)?;
+    }
     let first = if job.program { 0 } else { 1 };
     (first..).zip(&stdio).try_for_each(|(number, fd)| process::dup_to(fd.as_fd(), number))
+}
+
+/// A function's stdin. The forkserver's own is one open file for all workers, whose flags and locks would reach
+/// from one call into the next. After `in_place` /dev/null may be out of reach: then a pipe that nobody writes to.
+fn nothing_to_read() -> io::Result<OwnedFd> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    Ok(null.or_else(|_| rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map(|(read, _)| read))?)
 }
 
 fn environment(job: &Job) -> Vec<(CString, CString)> {

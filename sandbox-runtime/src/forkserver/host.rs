@@ -191,15 +191,15 @@ impl Forkserver {
         }
         let exe = open_executable()?;
         let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .map_err(system("/dev/null"))?;
+            .map_err(system("/dev/null for the forkserver"))?;
         let (control, theirs) = pair()?;
         let env = [loader_variables(), vec![mark()]].concat();
         sys::spawn::detached(exe.as_fd(), null.as_fd(), theirs.as_fd(), args, &env)
-            .map_err(|error| if is_denied(&error) { StartError::Refused(error) } else { system("its start")(error) })?;
+            .map_err(|error| if is_denied(&error) { StartError::Refused(error) } else { system("the forkserver's start")(error) })?;
         drop(theirs);
         let kernel = wait_until_ready(&control)?;
         let server = Forkserver { control, image, kernel };
-        let stat = rustix::fs::fstat(&server.control).map_err(system("its socket"))?;
+        let stat = rustix::fs::fstat(&server.control).map_err(system("the forkserver's socket"))?;
         CONTROL.1.store(stat.st_ino, Ordering::Release);
         CONTROL.0.store(owned(&server.control), Ordering::Release);
         Ok(server)
@@ -220,7 +220,7 @@ impl Forkserver {
         let (supervision, report) = pair()?;
         let flags = SocketFlags::CLOEXEC;
         let (channel, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .map_err(system("a socket pair"))?;
+            .map_err(system("a socket pair for a worker"))?;
         let fds = [theirs.as_fd(), report.as_fd()];
         match message::send(self.control.as_fd(), &Request::Fork { timeout }, &fds) {
             Ok(()) => Ok(Some(Worker { channel, supervision, _server: Arc::clone(self) })),
@@ -235,12 +235,12 @@ impl Forkserver {
     fn restrict(&self, locks: &Locks) -> Result<(), StartError> {
         let fds: Vec<_> = locks.rulesets.iter().map(AsFd::as_fd).collect();
         let request = Request::Restrict { filter: locks.filter.clone() };
-        message::send(self.control.as_fd(), &request, &fds).map_err(system("restricting it"))?;
+        message::send(self.control.as_fd(), &request, &fds).map_err(system("restricting the forkserver"))?;
         match message::receive::<Restricted>(self.control.as_fd(), RecvFlags::empty()) {
             Ok(Some((Ok(()), _))) => Ok(()),
             Ok(Some((Err(why), _))) => Err(StartError::NotServing(why)),
             Ok(None) => Err(StartError::NotServing("it ended when it was to restrict itself".into())),
-            Err(errno) => Err(system("restricting it")(errno)),
+            Err(errno) => Err(system("restricting the forkserver")(errno)),
         }
     }
 }
@@ -256,7 +256,7 @@ fn wait_until_ready(control: &OwnedFd) -> Result<Kernel, StartError> {
         Ok(Some((Err(why), _))) => Err(StartError::NotServing(why)),
         Ok(None) | Err(Errno::CONNRESET) => not_serving("it ended before it was ready"),
         Err(Errno::AGAIN) => not_serving("the program's initialisers take more than a minute"),
-        Err(errno) => Err(system("its first message")(errno)),
+        Err(errno) => Err(system("the forkserver's first message")(errno)),
     }
 }
 
@@ -279,7 +279,7 @@ impl Worker {
 /// A socket pair that keeps messages apart and tells when the other side is gone.
 fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .map_err(system("a socket pair"))
+        .map_err(system("a socket pair for a worker"))
 }
 
 /// The file that this program was executed from, even if it was deleted or replaced since.

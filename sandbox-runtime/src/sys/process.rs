@@ -88,6 +88,11 @@ pub(crate) fn reset_signals() {
     }
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    unblock_signals();
+}
+
+/// Lets every signal through to this thread.
+pub(crate) fn unblock_signals() {
     let none = signal_set(&[]);
     // SAFETY: the set is initialised; no old mask is asked for.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };

@@ -9,7 +9,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// How much of the end is kept.
 const KEPT: usize = 64 * 1024;
@@ -42,11 +42,12 @@ impl Relay {
     pub(crate) fn new(mode: Stdio) -> std::io::Result<(Relay, [OwnedFd; 2])> {
         let mut pipes = Vec::new();
         let mut end = |stream| -> std::io::Result<OwnedFd> {
-            match mode {
-                Stdio::Null => Ok(std::fs::File::options().write(true).open("/dev/null")?.into()),
-                Stdio::Inherit if stream == Stream::Stdout => std::io::stdout().as_fd().try_clone_to_owned(),
-                Stdio::Inherit => std::io::stderr().as_fd().try_clone_to_owned(),
-                Stdio::Relay | Stdio::Capture => {
+            match (mode, stream) {
+                (Stdio::Null, Stream::Stdout) => Ok(std::fs::File::options().write(true).open("/dev/null")?.into()),
+                (Stdio::Inherit, Stream::Stdout) => std::io::stdout().as_fd().try_clone_to_owned(),
+                (Stdio::Inherit, Stream::Stderr) => std::io::stderr().as_fd().try_clone_to_owned(),
+                // Of a stderr that is not printed the last words are still a hint.
+                (Stdio::Relay | Stdio::Capture, _) | (Stdio::Null, Stream::Stderr) => {
                     let (from, to) = pipe_with(PipeFlags::CLOEXEC)?;
                     // The flag is that of our end alone: the two ends are two open files.
                     rustix::fs::fcntl_setfl(&from, OFlags::NONBLOCK)?;
@@ -143,17 +144,35 @@ impl Pipe {
 }
 
 impl Stream {
-    /// Through `print!`, which a test harness captures; bytes that are no text go to the stream itself.
+    /// Through `print!`, which a test harness captures; bytes that are no text go to the stream itself, unless that
+    /// is a terminal, which gets no control characters from a stranger.
     fn print(self, piece: &[u8]) {
-        match (std::str::from_utf8(piece), self) {
+        let is_terminal = match self {
+            Stream::Stdout => std::io::stdout().is_terminal(),
+            Stream::Stderr => std::io::stderr().is_terminal(),
+        };
+        let text = match std::str::from_utf8(piece) {
+            _ if is_terminal => Some(harmless(&String::from_utf8_lossy(piece))),
+            text => text.ok().map(str::to_owned),
+        };
+        match (text, self) {
             // `print!` panics where the host's stdout is broken, which is no reason for this call to fail.
-            (Ok(text), Stream::Stdout) if is_open(std::io::stdout().as_fd()) => print!("{text}"),
-            (Ok(text), Stream::Stderr) if is_open(std::io::stderr().as_fd()) => eprint!("{text}"),
-            (Ok(_), _) => {}
-            (Err(_), Stream::Stdout) => drop(std::io::stdout().write_all(piece)),
-            (Err(_), Stream::Stderr) => drop(std::io::stderr().write_all(piece)),
+            (Some(text), Stream::Stdout) if is_open(std::io::stdout().as_fd()) => print!("{text}"),
+            (Some(text), Stream::Stderr) if is_open(std::io::stderr().as_fd()) => eprint!("{text}"),
+            (Some(_), _) => {}
+            (None, Stream::Stdout) => std::io::stdout().write_all(piece).unwrap_or_default(),
+            (None, Stream::Stderr) => std::io::stderr().write_all(piece).unwrap_or_default(),
         }
     }
+}
+
+/// Text whose control characters are spelled out, but for those that end and indent lines.
+fn harmless(text: &str) -> String {
+    let is_harmless = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t');
+    let spelled = |letter: char| -> String {
+        if is_harmless(letter) { letter.to_string() } else { letter.escape_default().to_string() }
+    };
+    if text.chars().all(is_harmless) { text.to_owned() } else { text.chars().map(spelled).collect() }
 }
 
 /// Whether a stream has a reader, as far as `poll(2)` tells.
@@ -163,5 +182,16 @@ fn is_open(fd: BorrowedFd<'_>) -> bool {
     match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
         Ok(_) => !fds[0].revents().intersects(PollFlags::ERR | PollFlags::NVAL),
         Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn control_characters_are_spelled_out_for_a_terminal() {
+        assert_eq!(harmless("a\tb\r\nü"), "a\tb\r\nü");
+        assert_eq!(harmless("\x1b]0;x\x07\u{9b}2J"), "\\u{1b}]0;x\\u{7}\\u{9b}2J");
     }
 }
