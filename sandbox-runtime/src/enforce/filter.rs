@@ -135,7 +135,13 @@ impl Filter {
 }
 
 fn refused(error: seccompiler::Error) -> LockError {
-    LockError { what: format!("system call filter: {error}"), cause: None }
+    let what = match error {
+        seccompiler::Error::ThreadSync(thread) => {
+            format!("thread {thread} is in a sandbox of its own, and restricting all threads would loosen it")
+        }
+        error => format!("system call filter: {error}"),
+    };
+    LockError { what, cause: None }
 }
 
 fn program(plan: &FilterPlan, arch: &Arch) -> Compiled<BpfProgram> {

@@ -117,10 +117,12 @@ impl Locks {
     /// no_new_privs goes along with both.
     pub(crate) fn close_all_threads(&self) -> Result<Enforced, LockError> {
         no_new_privs()?;
+        // First: seccomp refuses all or nothing where a thread has filters that this one lacks. That is one that a
+        // sandboxed thread left behind, and Landlock would replace its domain by a weaker one (measured on 7.0).
+        self.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)?;
         for ruleset in &self.rulesets {
             restrict(ruleset.as_fd(), sys::landlock::RESTRICT_SELF_TSYNC)?;
         }
-        self.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)?;
         Ok(Enforced(()))
     }
 }

@@ -133,7 +133,10 @@ fn udp(plan: &RulesetPlan) -> Result<Option<OwnedFd>, LockError> {
         return Ok(None);
     }
     let failed = |errno| LockError::new("ruleset for UDP ports", errno);
-    let ruleset = sys::landlock::create_net_ruleset(handled).map_err(failed)?;
+    let ruleset = sys::landlock::create_ruleset(Access::REFER.bits(), handled).map_err(failed)?;
+    // Every layer refuses what it does not grant of this right, handled or not: the other ruleset decides.
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+    sys::landlock::add_path(ruleset.as_fd(), Access::REFER.bits(), root.as_fd()).map_err(failed)?;
     for rule in plan.ports.iter().filter(|rule| UDP.contains(&rule.access)) {
         for port in rule.ports.clone() {
             sys::landlock::add_port(ruleset.as_fd(), rule.access.bit(), port).map_err(failed)?;

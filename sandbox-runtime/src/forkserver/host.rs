@@ -122,6 +122,14 @@ pub(crate) fn restricted() -> Result<(), StartError> {
     Ok(())
 }
 
+/// The restriction failed here, so the forkserver that took it on is stricter than this process: the next call
+/// starts another.
+pub(crate) fn not_restricted() {
+    if let Ok(state) = state() {
+        *state.lock() = None;
+    }
+}
+
 fn current_with(args: &[CString]) -> Result<Arc<Forkserver>, StartError> {
     let state = state()?;
     let cell = state.cell_for(state.identity()?);
@@ -229,6 +237,16 @@ impl Forkserver {
                 Ok(None)
             }
             Err(errno) => Err(system("asking for a worker")(errno)),
+        }
+    }
+
+    /// After a call that it left without a word. When it dies its sockets close one after the other: the next call
+    /// must not find the control socket still open. One that lives is kept, since it may be irreplaceable.
+    pub(crate) fn forget_if_gone(self: &Arc<Self>) {
+        let soon = Timespec { tv_sec: 1, tv_nsec: 0 };
+        let mut hangup = [PollFd::new(&self.control, PollFlags::empty())];
+        if let (Ok(1), Ok(state)) = (poll(&mut hangup, Some(&soon)), state()) {
+            state.forget(self);
         }
     }
 

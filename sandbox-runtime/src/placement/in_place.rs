@@ -38,6 +38,9 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
             _ if plan.has_tsync() => locks.close_all_threads(),
             _ => locks.close_each_thread(),
         };
+        if has_workers && enforced.is_err() {
+            forkserver::not_restricted();
+        }
         let enforced = enforced.map_err(|error| error.of(function.name))?;
         if has_workers {
             forkserver::restricted().map_err(|error| cannot_start(function, &error))?;

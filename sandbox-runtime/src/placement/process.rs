@@ -87,6 +87,9 @@ impl Prepared<'_> {
             .collect();
         let sending = Sending::new(&prelude, arguments, fds).map_err(|error| self.unsendable(&error))?;
         let transcript = Exchange::new(&self.worker, sending, &mut relay, self.plan.timeout).run();
+        if transcript.abandoned {
+            self.server.forget_if_gone();
+        }
         let circumstances =
             Circumstances { function: self.function, plan: self.plan, relay: &relay, is_program: job.program };
         let outcome = circumstances.outcome(transcript)?;

@@ -9,6 +9,7 @@ use rustix::io::{Errno, Result};
 
 const CREATE_RULESET_VERSION: u32 = 1 << 0;
 const CREATE_RULESET_ERRATA: u32 = 1 << 1;
+const RULE_PATH_BENEATH: u32 = 1;
 const RULE_NET_PORT: u32 = 2;
 /// `LANDLOCK_RESTRICT_SELF_TSYNC`: every thread at once, ABI 8.
 pub(crate) const RESTRICT_SELF_TSYNC: u32 = 1 << 3;
@@ -18,6 +19,13 @@ pub(crate) const RESTRICT_SELF_TSYNC: u32 = 1 << 3;
 struct RulesetAttr {
     handled_access_fs: u64,
     handled_access_net: u64,
+}
+
+/// `struct landlock_path_beneath_attr`.
+#[repr(C, packed)]
+struct PathBeneathAttr {
+    allowed_access: u64,
+    parent_fd: i32,
 }
 
 /// `struct landlock_net_port_attr`.
@@ -56,14 +64,25 @@ pub(crate) fn errata() -> u32 {
     ask(CREATE_RULESET_ERRATA).map_or(0, i32::unsigned_abs)
 }
 
-/// A ruleset that handles only network rights.
-pub(crate) fn create_net_ruleset(handled_access_net: u64) -> Result<OwnedFd> {
-    let attr = RulesetAttr { handled_access_fs: 0, handled_access_net };
+/// A ruleset that handles these rights.
+pub(crate) fn create_ruleset(handled_access_fs: u64, handled_access_net: u64) -> Result<OwnedFd> {
+    let attr = RulesetAttr { handled_access_fs, handled_access_net };
     // SAFETY: the pointer is to a live struct of the size given; the kernel only reads it.
     let fd = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const attr, size_of_val(&attr), 0u32) };
     let fd = checked(fd)?;
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Grants rights at and below a path.
+pub(crate) fn add_path(ruleset: BorrowedFd<'_>, allowed_access: u64, path: BorrowedFd<'_>) -> Result<()> {
+    let attr = PathBeneathAttr { allowed_access, parent_fd: path.as_raw_fd() };
+    let ruleset = ruleset.as_raw_fd();
+    // SAFETY: the pointer is to a live struct of the type that the rule's kind asks for; the kernel only reads it.
+    let done = unsafe {
+        libc::syscall(libc::SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &raw const attr, 0u32)
+    };
+    checked(done).map(drop)
 }
 
 /// Grants rights on a port.

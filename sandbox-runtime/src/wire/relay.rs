@@ -42,12 +42,18 @@ impl Relay {
     pub(crate) fn new(mode: Stdio) -> std::io::Result<(Relay, [OwnedFd; 2])> {
         let mut pipes = Vec::new();
         let mut end = |stream| -> std::io::Result<OwnedFd> {
+            let null = || std::fs::File::options().write(true).open("/dev/null");
+            // After `in_place` it may be out of reach: then a pipe, whose content goes nowhere.
+            if (mode, stream) == (Stdio::Null, Stream::Stdout)
+                && let Ok(null) = null()
+            {
+                return Ok(null.into());
+            }
             match (mode, stream) {
-                (Stdio::Null, Stream::Stdout) => Ok(std::fs::File::options().write(true).open("/dev/null")?.into()),
                 (Stdio::Inherit, Stream::Stdout) => std::io::stdout().as_fd().try_clone_to_owned(),
                 (Stdio::Inherit, Stream::Stderr) => std::io::stderr().as_fd().try_clone_to_owned(),
                 // Of a stderr that is not printed the last words are still a hint.
-                (Stdio::Relay | Stdio::Capture, _) | (Stdio::Null, Stream::Stderr) => {
+                (Stdio::Relay | Stdio::Capture | Stdio::Null, _) => {
                     let (from, to) = pipe_with(PipeFlags::CLOEXEC)?;
                     // The flag is that of our end alone: the two ends are two open files.
                     rustix::fs::fcntl_setfl(&from, OFlags::NONBLOCK)?;

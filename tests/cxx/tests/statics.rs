@@ -1,0 +1,21 @@
+//! Initialisers of C++ have run, once, before a body does.
+
+use sandboxed::{Error, sandboxed};
+use sandboxed_test_cxx::statics;
+
+#[sandboxed]
+fn statics_in_worker() -> Result<((i32, String, i32), u32), Error> {
+    Ok((statics(), std::os::unix::process::parent_id()))
+}
+
+#[test]
+fn statics_are_made_once_before_a_body() {
+    let (made, text, maker) = statics();
+    assert_eq!((made, maker.cast_unsigned()), (2, std::process::id()));
+    for _ in 0..2 {
+        let ((made_there, text_there, maker_there), forkserver) = statics_in_worker().unwrap();
+        assert_eq!((made_there, &text_there), (made, &text));
+        assert_eq!(maker_there.cast_unsigned(), forkserver, "they are the forkserver's");
+    }
+    assert!(text.starts_with("made by an initialiser of C++"), "{text}");
+}

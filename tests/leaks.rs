@@ -1,0 +1,209 @@
+//! Many calls, at once and in turn, of all sizes: nothing is left behind.
+
+#[path = "support/processes.rs"]
+mod processes;
+mod support;
+#[path = "support/sys.rs"]
+mod sys;
+
+use processes::{Process, own_descriptors, wait_until};
+use sandboxed::{Error, Ran, sandboxed};
+use std::collections::BTreeMap;
+use support::in_child;
+
+/// How the calls of the long run end, in turn.
+#[sandboxed(timeout = "300ms")]
+fn any_end(number: u32) -> Result<u32, Error> {
+    match number {
+        // Few: each takes its time.
+        n if n % 1000 == 999 => loop {
+            std::hint::spin_loop();
+        },
+        n if n % 50 == 10 => panic!("number {n}"),
+        n if n % 50 == 20 => std::process::exit(3),
+        n if n % 50 == 30 => std::process::abort(),
+        n => Ok(n + 1),
+    }
+}
+
+#[sandboxed]
+fn forkserver() -> i32 {
+    std::os::unix::process::parent_id().cast_signed()
+}
+
+/// What a leak would show in.
+#[derive(Debug, PartialEq, Eq)]
+struct Holdings {
+    descriptors: BTreeMap<i32, String>,
+    threads: usize,
+    children_of_server: usize,
+    descriptors_of_server: usize,
+}
+
+impl Holdings {
+    fn of(server: &Process) -> Holdings {
+        Holdings {
+            descriptors: own_descriptors(),
+            threads: std::fs::read_dir("/proc/self/task").unwrap().count(),
+            children_of_server: processes::children(server.pid).len(),
+            descriptors_of_server: server.descriptors().len(),
+        }
+    }
+}
+
+fn mappings(pid: u32) -> usize {
+    std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap().lines().count()
+}
+
+fn heap_kib(process: &Process) -> u64 {
+    process.status("VmData").strip_suffix(" kB").unwrap().parse().unwrap()
+}
+
+#[test]
+fn ten_thousand_calls_leave_nothing_behind() {
+    in_child("ten_thousand_calls_leave_nothing_behind", || {
+        let server = Process::of(forkserver());
+        // What comes with the first calls stays: buffers, the symbols of a backtrace.
+        (0..60).for_each(|number| drop(any_end(number)));
+        wait_until("the forkserver is idle", || Holdings::of(&server).children_of_server == 0);
+        let before = Holdings::of(&server);
+        let count = |process: &Process| (mappings(process.pid.unsigned_abs()), heap_kib(process));
+        let this = Process::of(std::process::id().cast_signed());
+        let (ours, servers) = (count(&this), count(&server));
+
+        let mut ends = [0; 5];
+        for number in 0..10_000 {
+            let end = match any_end(number) {
+                Ok(result) => usize::from(result != number + 1) * 9,
+                Err(error) if error.is_panic() => 1,
+                Err(error) if error.exit_code() == Some(3) => 2,
+                Err(error) if error.signal() == Some(libc::SIGABRT) => 3,
+                Err(error) if error.is_timeout() => 4,
+                Err(error) => panic!("{number}: {error}"),
+            };
+            ends[end] += 1;
+        }
+        assert_eq!(ends, [9_390, 200, 200, 200, 10]);
+
+        assert_eq!(forkserver(), server.pid, "it is still the same forkserver");
+        wait_until("all is as it was", || Holdings::of(&server) == before);
+        for (who, before, after) in [("host", ours, count(&this)), ("forkserver", servers, count(&server))] {
+            assert!(after.0 <= before.0 + 4, "mappings of the {who}: {} before, {} after", before.0, after.0);
+            assert!(
+                after.1 <= before.1 + 1024,
+                "KiB of data of the {who}: {} before, {} after",
+                before.1,
+                after.1
+            );
+        }
+    });
+}
+
+#[sandboxed]
+fn add(a: u64, b: u64) -> Result<u64, Error> {
+    Ok(a + b)
+}
+
+#[test]
+fn sixty_four_threads_call_at_once() {
+    in_child("sixty_four_threads_call_at_once", || {
+        let server = Process::of(forkserver());
+        let before = Holdings::of(&server);
+        let barrier = std::sync::Barrier::new(64);
+        std::thread::scope(|scope| {
+            for thread in 0..64 {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    for call in 0..10 {
+                        match add(thread, call) {
+                            Ok(sum) => assert_eq!(sum, thread + call),
+                            Err(error) => panic!("thread {thread}, call {call}: {error}"),
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(forkserver(), server.pid);
+        wait_until("all is as it was", || Holdings::of(&server).descriptors == before.descriptors);
+        wait_until("no worker is left", || Holdings::of(&server).children_of_server == 0);
+    });
+}
+
+#[sandboxed]
+fn reverse(bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    Ok(bytes.into_iter().rev().collect())
+}
+
+#[sandboxed]
+fn length(bytes: &[u8]) -> Result<usize, Error> {
+    Ok(bytes.len())
+}
+
+#[sandboxed]
+fn zeros(length: usize) -> Result<Vec<u8>, Error> {
+    Ok(vec![0; length])
+}
+
+#[sandboxed]
+fn text(length: usize) -> Result<String, Error> {
+    Ok("\u{e4}".repeat(length / 2))
+}
+
+#[test]
+fn values_of_every_size_cross() {
+    const MOST: usize = 64 << 20;
+    for size in [0, 1, 127, 128, 4095, 4096, 65_535, 65_536, 65_537, 212_992, 1 << 20, MOST] {
+        assert_eq!(length(&vec![1; size]).unwrap(), size);
+        let result = zeros(size).unwrap();
+        assert_eq!(result.len(), size);
+        assert!(result.iter().all(|byte| *byte == 0));
+    }
+    assert_eq!(text(0).unwrap(), "");
+    assert_eq!(text(MOST).unwrap().len(), MOST);
+    // There and back, with a content that shows every displacement.
+    let bytes: Vec<u8> = (0..MOST).map(|n| (n % 251) as u8).collect();
+    let mut back = reverse(bytes.clone()).unwrap();
+    back.reverse();
+    assert!(back == bytes);
+}
+
+#[sandboxed]
+fn nothing() -> Result<(), Error> {
+    Ok(())
+}
+
+#[test]
+fn a_result_of_no_bytes_crosses() {
+    nothing().unwrap();
+}
+
+#[test]
+fn a_result_over_the_frame_limit_is_an_error() {
+    in_child("a_result_over_the_frame_limit_is_an_error", || {
+        assert_eq!(sandboxed::frame_limit(), 1 << 30);
+        sandboxed::set_frame_limit(1 << 20);
+        assert_eq!(zeros((1 << 20) - 64).unwrap().len(), (1 << 20) - 64);
+        let error = zeros(1 << 20).unwrap_err();
+        assert!(error.is_bad_data(), "{error}");
+        assert_eq!(error.ran(), Ran::Yes);
+        assert!(error.to_string().contains("1048576 are the most"), "{error}");
+        assert!(error.to_string().contains("set_frame_limit"), "{error}");
+        // Arguments are not the worker's to blow up.
+        assert_eq!(length(&vec![0; 2 << 20]).unwrap(), 2 << 20);
+        sandboxed::set_frame_limit(2 << 20);
+        assert_eq!(zeros(1 << 20).unwrap().len(), 1 << 20);
+    });
+}
+
+#[sandboxed(memory = "256MiB")]
+fn small(bytes: &[u8]) -> Result<usize, Error> {
+    Ok(bytes.to_vec().len())
+}
+
+#[test]
+fn arguments_that_leave_no_memory_are_an_error() {
+    assert_eq!(small(&vec![0; 32 << 20]).unwrap(), 32 << 20);
+    let error = small(&vec![0; 300 << 20]).unwrap_err();
+    assert!(error.signal().is_some() || error.is_launch(), "{error}");
+}

@@ -1,0 +1,20 @@
+//! What the programs share.
+
+use std::path::Path;
+
+/// The first lines of what a program tells about itself: what it may read of a file, by number.
+pub fn try_to_read(path: impl AsRef<Path>) -> String {
+    match std::fs::read(path.as_ref()) {
+        Ok(bytes) => format!("{}: {} bytes", path.as_ref().display(), bytes.len()),
+        Err(error) => format!("{}: errno {}", path.as_ref().display(), error.raw_os_error().unwrap_or(0)),
+    }
+}
+
+/// What the threads of a runtime may read.
+pub async fn show_threads() {
+    let read =
+        |who: &str| ["/etc/passwd", "/usr/bin/env"].map(|path| println!("{who}: {}", try_to_read(path)));
+    read("main");
+    tokio::spawn(async move { read("task") }).await.expect("the task does not panic");
+    tokio::task::spawn_blocking(move || read("blocking")).await.expect("the task does not panic");
+}

@@ -1,0 +1,267 @@
+//! System calls that tests make and that neither std nor rustix offers safely, one function each.
+#![allow(unsafe_code, dead_code)] // each test file uses its part
+
+use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub const NOBODY: u32 = 65534;
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Forks; the child runs `body` and ends with 0, or with 101 if that panics. Not to be used in the harness's own
+/// process, which has threads.
+pub fn fork(body: impl FnOnce()) -> i32 {
+    // SAFETY: callers have one thread, so the child may do anything.
+    match unsafe { libc::fork() } {
+        0 => {
+            let code = catch_unwind(AssertUnwindSafe(body)).map_or(101, |()| 0);
+            exit_now(code)
+        }
+        pid => {
+            assert!(pid > 0, "fork: {}", std::io::Error::last_os_error());
+            pid
+        }
+    }
+}
+
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Waits for a child made by [`fork`].
+pub fn wait_for(pid: i32) -> ExitStatus {
+    let mut status = 0;
+    // SAFETY: the pointer is to a live int.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!(waited, pid, "waitpid: {}", std::io::Error::last_os_error());
+    ExitStatus::from_raw(status)
+}
+
+/// `waitpid(-1)` with these flags, not waiting: the pid, or the errno.
+pub fn wait_for_any(flags: i32) -> Result<i32, i32> {
+    // SAFETY: no status is asked for.
+    let waited = unsafe { libc::waitpid(-1, std::ptr::null_mut(), flags | libc::WNOHANG) };
+    if waited < 0 { Err(errno()) } else { Ok(waited) }
+}
+
+pub fn kill(pid: i32, signal: i32) -> Result<(), i32> {
+    // SAFETY: takes integers.
+    let done = unsafe { libc::kill(pid, signal) };
+    if done < 0 { Err(errno()) } else { Ok(()) }
+}
+
+pub fn raise(signal: i32) {
+    // SAFETY: takes an integer.
+    unsafe { libc::raise(signal) };
+}
+
+pub fn errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap()
+}
+
+/// Gives up root for good: groups and all ids.
+pub fn become_user(id: u32) {
+    // SAFETY: no list is read, its length is 0.
+    assert_eq!(unsafe { libc::setgroups(0, std::ptr::null()) }, 0);
+    // SAFETY: takes integers.
+    assert_eq!(unsafe { libc::setresgid(id, id, id) }, 0);
+    // SAFETY: takes integers.
+    assert_eq!(unsafe { libc::setresuid(id, id, id) }, 0);
+}
+
+/// `setresuid(2)`, `None` for an id that stays.
+pub fn set_user(real: Option<u32>, effective: Option<u32>, saved: Option<u32>) {
+    let [real, effective, saved] = [real, effective, saved].map(|id| id.unwrap_or(u32::MAX));
+    // SAFETY: takes integers.
+    assert_eq!(unsafe { libc::setresuid(real, effective, saved) }, 0);
+}
+
+pub fn drop_groups() {
+    // SAFETY: no list is read, its length is 0.
+    assert_eq!(unsafe { libc::setgroups(0, std::ptr::null()) }, 0);
+}
+
+pub fn prctl(option: i32, argument: u64) -> Result<i32, i32> {
+    // SAFETY: callers pass options that take integers.
+    let done = unsafe { libc::prctl(option, argument, 0, 0, 0) };
+    if done < 0 { Err(errno()) } else { Ok(done) }
+}
+
+/// `unshare(2)` with namespaces alone.
+pub fn unshare(namespaces: i32) -> Result<(), i32> {
+    // SAFETY: takes an integer; no flag here parts what threads share.
+    let done = unsafe { libc::unshare(namespaces) };
+    if done < 0 { Err(errno()) } else { Ok(()) }
+}
+
+/// Whether a descriptor of this number is open.
+pub fn is_open(fd: i32) -> bool {
+    // SAFETY: takes integers and only asks.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+
+/// Clears close-on-exec, as careless code does.
+pub fn leak_over_exec(fd: i32) {
+    // SAFETY: takes integers.
+    assert_eq!(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) }, 0);
+}
+
+/// Writes to a descriptor by its number.
+pub fn write(fd: i32, bytes: &[u8]) -> Result<usize, i32> {
+    // SAFETY: the pointer and the length are of live memory.
+    let written = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+    usize::try_from(written).map_err(|_| errno())
+}
+
+pub fn set_nonblocking(fd: i32) {
+    // SAFETY: takes integers.
+    assert_eq!(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) }, 0);
+}
+
+pub fn is_nonblocking(fd: i32) -> bool {
+    // SAFETY: takes integers and only asks.
+    unsafe { libc::fcntl(fd, libc::F_GETFL) & libc::O_NONBLOCK != 0 }
+}
+
+/// The disposition of a signal, as a number (`SIG_DFL` is 0, `SIG_IGN` 1).
+pub fn disposition(signal: i32) -> usize {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: nothing is set; the pointer is to live memory of the type asked for.
+    assert_eq!(unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) }, 0);
+    // SAFETY: all-zero is a valid value, and the kernel wrote a whole one.
+    unsafe { action.assume_init() }.sa_sigaction
+}
+
+static CAUGHT: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn count(_: i32) {
+    CAUGHT.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Counts a signal from now on; see [`caught`].
+pub fn catch(signal: i32) {
+    // SAFETY: the handler only adds to an atomic.
+    assert_ne!(unsafe { libc::signal(signal, count as extern "C" fn(i32) as usize) }, libc::SIG_ERR);
+}
+
+pub fn caught() -> u32 {
+    CAUGHT.load(Ordering::SeqCst)
+}
+
+/// The minor page faults of this process so far.
+pub fn minor_faults() -> i64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to live memory of the type asked for.
+    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) }, 0);
+    // SAFETY: all-zero is a valid value, and the kernel wrote a whole one.
+    unsafe { usage.assume_init() }.ru_minflt
+}
+
+/// Keeps huge pages out of a buffer, so that its page tables have their full size.
+pub fn forbid_huge_pages(bytes: &mut [u8]) {
+    let start = bytes.as_mut_ptr().map_addr(|address| address.next_multiple_of(4096));
+    let length = (bytes.len() - 4096) & !4095;
+    // SAFETY: whole pages of the buffer; the advice changes no content.
+    assert_eq!(unsafe { libc::madvise(start.cast(), length, libc::MADV_NOHUGEPAGE) }, 0);
+}
+
+/// Sets a limit of another process of ours.
+pub fn limit_process(pid: i32, resource: libc::__rlimit_resource_t, most: u64) {
+    let limit = libc::rlimit64 { rlim_cur: most, rlim_max: most };
+    // SAFETY: the pointer is to a live limit; the old one is not asked for.
+    let done = unsafe { libc::prlimit64(pid, resource, &raw const limit, std::ptr::null_mut()) };
+    assert_eq!(done, 0, "prlimit: {}", std::io::Error::last_os_error());
+}
+
+/// A filter under which one system call fails with `errno` and all others pass. Sets no_new_privs, unless the
+/// caller has the privilege to do without.
+pub fn refuse_call(number: i64, errno: i32) {
+    const LOAD: u16 = 0x20;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    let step = |code, jf, k| libc::sock_filter { code, jt: 0, jf, k };
+    let mut steps = [
+        step(LOAD, 0, 0),
+        step(JUMP_IF_EQUAL, 1, number as u32),
+        step(RETURN, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
+        step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: 4, filter: steps.as_mut_ptr() };
+    if !is_root() {
+        prctl_or_panic(libc::PR_SET_NO_NEW_PRIVS);
+    }
+    // SAFETY: the program and its steps live through the call, which copies them.
+    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
+    assert_eq!(done, 0, "a filter: {}", std::io::Error::last_os_error());
+}
+
+fn prctl_or_panic(option: i32) {
+    prctl(option, 1).unwrap();
+}
+
+/// `uname(2)`, or its errno.
+pub fn uname() -> Result<(), i32> {
+    let mut name = std::mem::MaybeUninit::<libc::utsname>::zeroed();
+    // SAFETY: the pointer is to live memory of the type asked for.
+    let done = unsafe { libc::uname(name.as_mut_ptr()) };
+    if done < 0 { Err(errno()) } else { Ok(()) }
+}
+
+/// Makes a number refer to what `file` does.
+pub fn replace(number: i32, file: &std::fs::File) {
+    // SAFETY: takes integers; callers own the number.
+    let done = unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(file), number) };
+    assert_eq!(done, number);
+}
+
+/// Writes where nothing is mapped.
+pub fn write_to_null() {
+    let nowhere = std::hint::black_box(std::ptr::without_provenance_mut::<u8>(16));
+    // SAFETY: none: this is what crashes look like.
+    unsafe { nowhere.write_volatile(1) };
+}
+
+/// A pair of sockets that keep messages apart.
+pub fn seqpacket_pair() -> (std::os::unix::net::UnixStream, std::os::fd::OwnedFd) {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let (ours, theirs) = pair.unwrap();
+    (ours.into(), theirs)
+}
+
+/// `seteuid(2)` for this thread alone, as the kernel has it.
+pub fn set_effective_user_of_thread(user: u32) {
+    // SAFETY: takes integers; libc, which would change all threads, is passed by.
+    let done = unsafe { libc::syscall(libc::SYS_setresuid, u32::MAX, user, u32::MAX) };
+    assert_eq!(done, 0, "setresuid: {}", std::io::Error::last_os_error());
+}
+
+/// Lets a command have one of our descriptors under a number.
+pub fn hand_over(command: &mut std::process::Command, fd: i32, number: i32) {
+    let give = move || {
+        // SAFETY: takes integers; nothing else has the number in the child, or it has close-on-exec set.
+        match unsafe { libc::dup2(fd, number) } {
+            -1 => Err(std::io::Error::last_os_error()),
+            // `dup2` of a number to itself leaves close-on-exec as it was.
+            // SAFETY: takes integers.
+            _ => match unsafe { libc::fcntl(number, libc::F_SETFD, 0) } {
+                -1 => Err(std::io::Error::last_os_error()),
+                _ => Ok(()),
+            },
+        }
+    };
+    // SAFETY: the closure makes two async-signal-safe calls.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, give) };
+}
+
+/// Whether the set-user-ID and set-group-ID bits of a file have an effect: not on a file system mounted nosuid, nor
+/// under no_new_privs.
+pub fn gains_privileges(file: &std::path::Path) -> bool {
+    let flags = rustix::fs::statvfs(file).unwrap().f_flag;
+    !flags.contains(rustix::fs::StatVfsMountFlags::NOSUID) && !rustix::thread::no_new_privs().unwrap()
+}
