@@ -3,7 +3,8 @@
 mod support;
 
 use sandboxed::{
-    Access, Allow, Error, ErrorKind, Kernel, Layer, Lost, Placement, Policy, Ran, Unenforceable, kernel, plan, sandboxed,
+    Access, Allow, Error, ErrorKind, Kernel, Layer, Lost, Placement, Policy, Ran, Unenforceable, kernel,
+    plan, sandboxed,
 };
 use std::sync::{Mutex, Once};
 use support::has_abi;
@@ -28,14 +29,23 @@ fn an_error_names_promise_and_abi_and_what_to_write() {
         for placement in [Placement::Process, Placement::Thread, Placement::InPlace] {
             let error = refused(policy.clone(), placement, present);
             let text = error.to_string();
-            assert!(text.contains(&format!("needs Landlock ABI {needed}, and this kernel has {present}")), "{text}");
+            assert!(
+                text.contains(&format!("needs Landlock ABI {needed}, and this kernel has {present}")),
+                "{text}"
+            );
             assert!(text.contains(&format!("`{promise}`")), "{text}");
             assert!(text.ends_with("; write `best_effort` if less is acceptable"), "{text}");
             assert_eq!(error.lost.iter().filter_map(Lost::least_abi).max(), Some(needed), "{text}");
             assert_eq!((error.placement, error.kernel.abi, error.strict), (placement, present, false));
-            assert!(plan(&policy, placement, Kernel::with(needed, 0, true)).is_ok(), "{policy} on ABI {needed}");
+            assert!(
+                plan(&policy, placement, Kernel::with(needed, 0, true)).is_ok(),
+                "{policy} on ABI {needed}"
+            );
             let less = policy.clone().best_effort();
-            assert!(plan(&less, placement, Kernel::with(present, 0, true)).is_ok(), "{less} on ABI {present}");
+            assert!(
+                plan(&less, placement, Kernel::with(present, 0, true)).is_ok(),
+                "{less} on ABI {present}"
+            );
         }
     }
 }
@@ -205,19 +215,27 @@ fn what_is_lost_is_reported_once_for_each_function() {
     for lost in lost {
         assert!(warning.contains(&lost.promise.to_string()), "{warning}");
     }
-    assert!(warning.starts_with("sandbox of `demand::loses_in_process` in `process` does not hold: "), "{warning}");
+    assert!(
+        warning.starts_with("sandbox of `demand::loses_in_process` in `process` does not hold: "),
+        "{warning}"
+    );
 
     let calls = || (0..3).for_each(|_| loses_in_thread());
     let warnings = warnings_of("loses_in_thread", calls);
     let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
     // With any file granted, nothing can hold it.
-    assert!(warning.contains("existence and metadata of files outside the grants are hidden (nothing can hold it)"), "{warning}");
+    assert!(
+        warning
+            .contains("existence and metadata of files outside the grants are hidden (nothing can hold it)"),
+        "{warning}"
+    );
 }
 
 /// The same list, as a value.
 #[test]
 fn what_is_lost_can_be_asked_for() {
-    let function = sandboxed::functions().find(|function| function.name == "demand::loses_in_thread").unwrap();
+    let function =
+        sandboxed::functions().find(|function| function.name == "demand::loses_in_thread").unwrap();
     let plan = function.plan().unwrap().unwrap();
     let expected = sandboxed::plan(&Policy::new().read("/usr"), Placement::Thread, kernel()).unwrap();
     assert_eq!(plan.lost, expected.lost);

@@ -7,7 +7,7 @@ mod support;
 mod sys;
 
 use processes::{Process, assert_passes, is_rerun, own_descriptors, rerun, wait_until};
-use sandboxed::{Error, Ran, sandboxed};
+use sandboxed::{Error, ErrorKind, Ran, sandboxed};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -340,8 +340,18 @@ fn it_is_started_again_when_it_died() {
     });
 }
 
+/// A host that was started; a test that fails does not leave it behind.
+struct Host(Child);
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// Starts a test of this executable and returns the processes that it names on its stdout.
-fn start_and_listen(name: &str, words: &[&str]) -> (Child, Vec<Process>) {
+fn start_and_listen(name: &str, words: &[&str]) -> (Host, Vec<Process>) {
     let mut command = rerun(&std::env::current_exe().unwrap(), name);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -359,7 +369,7 @@ fn start_and_listen(name: &str, words: &[&str]) -> (Child, Vec<Process>) {
         if line.contains("pids:") {
             // Kept open: the harness goes on printing.
             child.stdout = Some(stdout.into_inner());
-            return (child, processes);
+            return (Host(child), processes);
         }
         line.clear();
     }
@@ -383,7 +393,7 @@ fn its_death_during_a_call_is_an_error_and_ends_the_worker() {
     server.kill();
     server.until_gone();
     worker.until_gone();
-    assert!(host.wait().unwrap().success());
+    assert!(host.0.wait().unwrap().success());
 }
 
 #[test]
@@ -398,8 +408,8 @@ fn it_and_its_workers_end_when_the_host_exits() {
     let (mut host, processes) = start_and_listen(NAME, &["pids:"]);
     assert_eq!(processes.len(), 2);
     assert!(processes.iter().all(|process| !process.is_gone()));
-    drop(host.stdin.take());
-    assert!(host.wait().unwrap().success());
+    drop(host.0.stdin.take());
+    assert!(host.0.wait().unwrap().success());
     processes.iter().for_each(Process::until_gone);
 }
 
@@ -411,8 +421,8 @@ fn it_and_its_workers_end_when_the_host_is_killed() {
     }
     let (mut host, processes) = start_and_listen(NAME, &["pids:"]);
     assert_eq!(processes.len(), 2);
-    host.kill().unwrap();
-    host.wait().unwrap();
+    host.0.kill().unwrap();
+    host.0.wait().unwrap();
     processes.iter().for_each(Process::until_gone);
 }
 
@@ -424,8 +434,8 @@ fn what_a_worker_started_ends_when_the_host_is_killed() {
     }
     let (mut host, processes) = start_and_listen(NAME, &["sleeper:", "pids:"]);
     assert_eq!(processes.len(), 3);
-    host.kill().unwrap();
-    host.wait().unwrap();
+    host.0.kill().unwrap();
+    host.0.wait().unwrap();
     processes.iter().for_each(Process::until_gone);
 }
 
@@ -441,11 +451,11 @@ fn a_forked_child_that_lives_on_keeps_nothing_of_a_killed_host_alive() {
         return call.join().unwrap().unwrap();
     }
     let (mut host, processes) = start_and_listen(NAME, &["pids:"]);
-    let children = || processes::children(host.id().cast_signed());
+    let children = || processes::children(host.0.id().cast_signed());
     wait_until("the host has forked", || !children().is_empty());
     let forked = Process::of(children()[0]);
-    host.kill().unwrap();
-    host.wait().unwrap();
+    host.0.kill().unwrap();
+    host.0.wait().unwrap();
     processes.iter().for_each(Process::until_gone);
     assert!(!forked.is_gone(), "the child was to live on");
     forked.kill();
@@ -488,7 +498,7 @@ fn a_fork_that_fails_is_an_error() {
         assert!(error.is_launch(), "{error}");
         assert_eq!(error.ran(), Ran::No);
         assert!(error.to_string().contains("fork: "), "{error}");
-        let cause = std::error::Error::source(&error).unwrap().downcast_ref::<sandboxed::Cause>().unwrap();
+        let ErrorKind::Launch { cause: Some(cause), .. } = error.kind() else { panic!("{error:?}") };
         assert_eq!(cause.raw_os_error(), Some(libc::EAGAIN));
         assert!(!server.is_gone());
     });

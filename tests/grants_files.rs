@@ -4,9 +4,9 @@
 //! is what it gives outside of a sandbox.
 #![allow(unused_variables)] // arguments that the attribute alone names
 
-mod support;
 #[path = "support/raw.rs"]
 mod raw;
+mod support;
 
 use libc::{EACCES, ENOENT, ENOEXEC, ENOTTY, EXDEV};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
@@ -97,8 +97,21 @@ fn fill(dir: &Path) {
         fs::create_dir(at(name)).unwrap();
     }
     for name in [
-        "program", "file", "full/file", "victim", "linked", "old", "left", "right", "a/linked", "a/renamed", "long",
-        "long_read", "long_create", "long_written", "long_nothing",
+        "program",
+        "file",
+        "full/file",
+        "victim",
+        "linked",
+        "old",
+        "left",
+        "right",
+        "a/linked",
+        "a/renamed",
+        "long",
+        "long_read",
+        "long_create",
+        "long_written",
+        "long_nothing",
     ] {
         // No program: what may be executed fails with ENOEXEC, and nothing is replaced.
         fs::write(at(name), "plain text").unwrap();
@@ -341,7 +354,9 @@ fn each_right_is_needed() {
 #[test]
 fn the_right_to_truncate_is_a_right_of_its_own() {
     if has_abi(3, "`fs(truncate = ...)`") {
-        check("truncate", Access::TRUNCATE, |dir, ops| under(Policy::new().fs(Access::TRUNCATE, dir), dir, ops));
+        check("truncate", Access::TRUNCATE, |dir, ops| {
+            under(Policy::new().fs(Access::TRUNCATE, dir), dir, ops)
+        });
     }
 }
 
@@ -441,7 +456,11 @@ fn check_reads(granted: &Path, expected: &[(PathBuf, Result<&str, i32>)]) {
     let paths: Vec<PathBuf> = expected.iter().map(|(path, _)| path.clone()).collect();
     for found in [read_each(granted, &paths), read_each_in_thread(granted, &paths)] {
         for ((path, expected), found) in expected.iter().zip(found) {
-            assert_eq!(found.as_deref().map_err(|errno| *errno), *expected, "{path:?} with {granted:?} granted");
+            assert_eq!(
+                found.as_deref().map_err(|errno| *errno),
+                *expected,
+                "{path:?} with {granted:?} granted"
+            );
         }
     }
 }
@@ -716,7 +735,10 @@ fn ioctl(path: &Path) -> Result<String, i32> {
     use std::os::fd::AsRawFd;
     let device = File::open(path).map_err(|error| error.raw_os_error().unwrap())?;
     let fd = device.as_raw_fd().into();
-    outcome(raw::syscall(libc::SYS_ioctl, [fd, TCGETS.into(), [0u8; 64].as_slice().into()]).map(|_| "terminal".into()))
+    outcome(
+        raw::syscall(libc::SYS_ioctl, [fd, TCGETS.into(), [0u8; 64].as_slice().into()])
+            .map(|_| "terminal".into()),
+    )
 }
 
 #[sandboxed(read = path, write = path)]
@@ -772,7 +794,8 @@ fn change_metadata(path: &Path) -> Vec<(String, i32)> {
     use std::os::fd::AsRawFd;
     let file = File::open(path).unwrap();
     let (at, fd) = (|| Argument::from(path), || Argument::from(file.as_raw_fd()));
-    let (cwd, zero, mode) = (|| Argument::from(libc::AT_FDCWD), || Argument::from(0), || Argument::from(0o600));
+    let (cwd, zero, mode) =
+        (|| Argument::from(libc::AT_FDCWD), || Argument::from(0), || Argument::from(0o600));
     let (name, value) = (|| Argument::from("user.sandboxed"), || Argument::from("x"));
     let (same, one, null) = (|| Argument::from(-1), || Argument::from(1), || Argument::from(0));
     // The value's address is not one that can be written down here, so an attribute is named with none.

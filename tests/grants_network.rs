@@ -1,9 +1,9 @@
 //! The network: ports, families, and what a filter refuses. All traffic stays on loopback.
 #![allow(unused_variables)] // arguments that the attribute alone names
 
-mod support;
 #[path = "support/raw.rs"]
 mod raw;
+mod support;
 
 use libc::{EACCES, ECONNREFUSED, EINVAL};
 use rustix::net::{AddressFamily, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sockopt};
@@ -66,7 +66,10 @@ impl Op {
                 send_no_messages(&socket, 0)?;
                 send_no_messages(&socket, libc::MSG_FASTOPEN)
             }
-            Send(to) => Ok(rustix::net::sendto(socket(to, SocketType::DGRAM)?, b"x", SendFlags::empty(), &to).map(drop)?),
+            Send(to) => {
+                Ok(rustix::net::sendto(socket(to, SocketType::DGRAM)?, b"x", SendFlags::empty(), &to)
+                    .map(drop)?)
+            }
             BindUdp(at) => Ok(rustix::net::bind(socket(at, SocketType::DGRAM)?, &at)?),
         }
     }
@@ -116,7 +119,8 @@ fn check(policy: &Policy, expected: &[(Op, i32)]) {
 }
 
 fn listener(ip: IpAddr) -> Option<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind((ip, 0)).inspect_err(|error| eprintln!("not checked: {ip}: {error}")).ok()?;
+    let listener =
+        TcpListener::bind((ip, 0)).inspect_err(|error| eprintln!("not checked: {ip}: {error}")).ok()?;
     let address = listener.local_addr().unwrap();
     Some((listener, address))
 }
@@ -181,7 +185,8 @@ fn tcp_bind_grants_a_port() {
         return;
     }
     for ip in [V4, V6] {
-        let (Some((_open, open)), Some((_port, port)), Some((_other, other))) = (listener(ip), reserved(ip), reserved(ip))
+        let (Some((_open, open)), Some((_port, port)), Some((_other, other))) =
+            (listener(ip), reserved(ip), reserved(ip))
         else {
             continue;
         };
@@ -214,7 +219,8 @@ fn ports_come_as_lists_and_ranges() {
     if !has_abi(4, "`tcp_connect`") {
         return;
     }
-    let ((_one, one), (_two, two), (_three, three)) = (listener(V4).unwrap(), listener(V4).unwrap(), listener(V4).unwrap());
+    let ((_one, one), (_two, two), (_three, three)) =
+        (listener(V4).unwrap(), listener(V4).unwrap(), listener(V4).unwrap());
     let beside = |by: i32| SocketAddr::from((V4, u16::try_from(i32::from(one.port()) + by).unwrap()));
     check(
         &Policy::new().tcp_connect([one.port(), two.port()]),
@@ -225,9 +231,15 @@ fn ports_come_as_lists_and_ranges() {
         &Policy::new().tcp_connect(around),
         &[(Connect(one), 0), (Connect(beside(-2)), EACCES), (Connect(beside(2)), EACCES)],
     );
-    check(&Policy::new().tcp_connect(one.port()..one.port() + 1), &[(Connect(one), 0), (Connect(beside(1)), EACCES)]);
+    check(
+        &Policy::new().tcp_connect(one.port()..one.port() + 1),
+        &[(Connect(one), 0), (Connect(beside(1)), EACCES)],
+    );
     check(&Policy::new().tcp_connect(Vec::<u16>::new()), &[(Connect(one), EACCES)]);
-    check(&Policy::new().tcp_connect(0..=u16::MAX), &[(Connect(one), 0), (Connect(two), 0), (Serve(one), EACCES)]);
+    check(
+        &Policy::new().tcp_connect(0..=u16::MAX),
+        &[(Connect(one), 0), (Connect(two), 0), (Serve(one), EACCES)],
+    );
 }
 
 #[test]
@@ -273,7 +285,13 @@ fn allow_udp_grants_every_port_on_every_kernel() {
         let (to, any) = (receiver.local_addr().unwrap(), SocketAddr::from((ip, 0)));
         check(
             &Policy::new().allow(Allow::Udp),
-            &[(Send(to), 0), (BindUdp(any), 0), (Connect(to), EACCES), (Serve(any), EACCES), (Listen, EACCES)],
+            &[
+                (Send(to), 0),
+                (BindUdp(any), 0),
+                (Connect(to), EACCES),
+                (Serve(any), EACCES),
+                (Listen, EACCES),
+            ],
         );
         assert_eq!(receiver.recv(&mut [0; 8]).unwrap(), 1);
     }
@@ -329,7 +347,10 @@ const CLOEXEC: u64 = libc::SOCK_CLOEXEC as u64;
 
 fn attempt_sockets(sockets: &[Socket]) -> Vec<i32> {
     let attempt = |(family, kind, protocol): &Socket| raw::socket(*family, *kind, *protocol);
-    sockets.iter().map(|socket| attempt(socket).map_or_else(|error| error.raw_os_error().unwrap(), |()| 0)).collect()
+    sockets
+        .iter()
+        .map(|socket| attempt(socket).map_or_else(|error| error.raw_os_error().unwrap(), |()| 0))
+        .collect()
 }
 
 #[sandboxed(policy = &policy)]
@@ -379,7 +400,8 @@ const UDP_SOCKETS: &[Socket] = &[
 fn sockets_of_the_granted_kind_can_be_made() {
     let of = |granted: &[&[Socket]]| {
         let all = TCP_SOCKETS.iter().chain(UDP_SOCKETS);
-        all.map(|socket| (*socket, if granted.iter().any(|some| some.contains(socket)) { 0 } else { EACCES })).collect::<Vec<_>>()
+        all.map(|socket| (*socket, if granted.iter().any(|some| some.contains(socket)) { 0 } else { EACCES }))
+            .collect::<Vec<_>>()
     };
     check_sockets(&Policy::new(), &of(&[]));
     check_sockets(&tcp(), &of(&[TCP_SOCKETS]));
@@ -430,7 +452,9 @@ fn other_types_and_protocols_are_refused() {
         (INET, libc::SOCK_DCCP as u64, 33),
     ];
     // Ping sockets are refused by a system setting.
-    for (socket, free) in others.iter().zip(attempt_sockets(&others)).filter(|(socket, _)| ![ICMP, ICMP6].contains(&socket.2)) {
+    for (socket, free) in
+        others.iter().zip(attempt_sockets(&others)).filter(|(socket, _)| ![ICMP, ICMP6].contains(&socket.2))
+    {
         assert_ne!(free, EACCES, "socket{socket:?} outside of a sandbox");
     }
     for policy in [Policy::new(), tcp(), udp(), tcp().allow(Allow::Udp)] {
@@ -565,7 +589,8 @@ fn pairs_that_reach_nobody_else_need_no_grant() {
 
 #[sandboxed]
 fn pair_of_another_family() -> i32 {
-    let internet = rustix::net::socketpair(AddressFamily::INET, SocketType::STREAM, SocketFlags::empty(), None);
+    let internet =
+        rustix::net::socketpair(AddressFamily::INET, SocketType::STREAM, SocketFlags::empty(), None);
     errno(internet.map_err(io::Error::from))
 }
 
@@ -609,7 +634,12 @@ fn pathname_sockets_need_a_grant() {
 
 fn io_uring() -> [i32; 3] {
     let setup = || raw::syscall(libc::SYS_io_uring_setup, [1.into(), [0u8; 120].as_slice().into()]);
-    let enter = || raw::syscall(libc::SYS_io_uring_enter, [(-1).into(), 0.into(), 0.into(), 0.into(), 0.into(), 0.into()]);
+    let enter = || {
+        raw::syscall(
+            libc::SYS_io_uring_enter,
+            [(-1).into(), 0.into(), 0.into(), 0.into(), 0.into(), 0.into()],
+        )
+    };
     let register = || raw::syscall(libc::SYS_io_uring_register, [(-1).into(), 0.into(), 0.into(), 0.into()]);
     [errno(setup()), errno(enter()), errno(register())]
 }

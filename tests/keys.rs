@@ -7,7 +7,8 @@ mod keys;
 
 use keys::{KEYS, Key, RIGHTS, Shape, Status};
 use sandboxed::{
-    Access, Allow, Kernel, Memory, Placement, Plan, Policy, Preset, Stdio, ThreadSync, Timeout, Unenforceable, plan,
+    Access, Allow, Kernel, Memory, Placement, Plan, Policy, Preset, Stdio, ThreadSync, Timeout,
+    Unenforceable, plan,
 };
 use std::time::Duration;
 
@@ -47,7 +48,9 @@ fn meaning(key: &Key) -> Meaning {
         "timeout" => policies(vec![new().timeout(Duration::from_secs(2)), new().timeout(Timeout::Never)]),
         "memory" => policies(vec![new().memory(256u64 << 20), new().memory(Memory::Unlimited)]),
         "env" => policies(vec![new().env(["LANG"])]),
-        "stdio" => Meaning::Policies(words(key).map(|word| (new().stdio(stdio(word)), beside(word))).collect()),
+        "stdio" => {
+            Meaning::Policies(words(key).map(|word| (new().stdio(stdio(word)), beside(word))).collect())
+        }
         "fallible" | "crate" | "unenforceable" => Meaning::NotThePolicy,
         "policy" => policies(vec![Policy::from_base(new().read("/usr"))]),
         "thread_sync" => policies(words(key).map(|word| new().thread_sync(thread_sync(word))).collect()),
@@ -172,7 +175,10 @@ fn the_runtime_knows_no_more_than_the_attribute() {
     assert_eq!(names, RIGHTS);
     let words_of = |name: &str| words(keys::find(name).unwrap()).collect::<Vec<_>>();
     assert_eq!(Preset::ALL.map(Preset::word), words_of("preset")[..]);
-    assert_eq!(words_of("allow"), words_of("allow").iter().map(|word| allow(word).word()).collect::<Vec<_>>());
+    assert_eq!(
+        words_of("allow"),
+        words_of("allow").iter().map(|word| allow(word).word()).collect::<Vec<_>>()
+    );
 }
 
 /// What is not enforced is named with what is missing; the macro refuses it with that text.

@@ -330,6 +330,26 @@ fn the_seventeenth_layer_is_an_error() {
     }
 }
 
+/// Starts a forkserver, where it is of no use.
+#[sandboxed(thread, execute = "/")]
+fn start_in_thread() -> Result<(), Error> {
+    sandboxed::start()
+}
+
+#[sandboxed]
+fn forkserver() -> Result<u32, Error> {
+    Ok(std::os::unix::process::parent_id())
+}
+
+#[test]
+fn a_start_inside_leaves_the_hosts_forkserver_alone() {
+    in_child("a_start_inside_leaves_the_hosts_forkserver_alone", || {
+        let before = forkserver().unwrap();
+        start_in_thread().unwrap();
+        assert_eq!(forkserver().unwrap(), before);
+    });
+}
+
 #[test]
 fn output_inside_reaches_the_host() {
     let name = "output_inside_reaches_the_host";

@@ -1,8 +1,8 @@
 //! A policy prints the attribute that would make it, and survives as data.
 
 use sandboxed::{
-    Access, Allow, Kernel, Memory, Placement, Policy, Preset, Stdio, ThreadSync, Timeout, Unenforceable, optional, plan,
-    sandboxed,
+    Access, Allow, Kernel, Memory, Placement, Policy, Preset, Stdio, ThreadSync, Timeout, Unenforceable,
+    optional, plan, sandboxed,
 };
 use std::time::Duration;
 
@@ -101,7 +101,9 @@ fn with_thread_sync() {}
 
 fn listed(name: &str) -> &'static sandboxed::Function {
     let name = format!("{}::{name}", module_path!());
-    sandboxed::functions().find(|function| function.name == name).unwrap_or_else(|| panic!("{name} is not listed"))
+    sandboxed::functions()
+        .find(|function| function.name == name)
+        .unwrap_or_else(|| panic!("{name} is not listed"))
 }
 
 /// Without spaces outside of strings, and without the comment in which presets are spelled out.
@@ -132,7 +134,8 @@ fn an_attribute_makes_the_policy_that_prints_it() {
 
 #[test]
 fn keys_are_printed_in_one_order_with_spaces() {
-    let policy = Policy::new().env(["A", "B"]).tcp_bind([80, 443]).fs(Access::REFER, "/x").read("/usr").strict();
+    let policy =
+        Policy::new().env(["A", "B"]).tcp_bind([80, 443]).fs(Access::REFER, "/x").read("/usr").strict();
     let text = r#"read = "/usr", fs(refer = "/x"), tcp_bind = [80, 443], env = ["A", "B"], strict"#;
     assert_eq!(policy.to_string(), text);
     assert_eq!(Policy::new().to_string(), "");
@@ -194,7 +197,8 @@ fn policies_survive_as_data() {
 
 #[test]
 fn errors_survive_as_data() {
-    let error = plan(&Policy::new().tcp_bind(80).strict(), Placement::Thread, Kernel::with(3, 0, true)).unwrap_err();
+    let error =
+        plan(&Policy::new().tcp_bind(80).strict(), Placement::Thread, Kernel::with(3, 0, true)).unwrap_err();
     let back: Unenforceable = serde_json::from_str(&serde_json::to_string(&error).unwrap()).unwrap();
     assert_eq!(back, error);
     assert_eq!(back.to_string(), error.to_string());

@@ -1,8 +1,8 @@
 //! Presets: each expands to what is documented, grants that, and nothing else.
 
-mod support;
 #[path = "support/raw.rs"]
 mod raw;
+mod support;
 
 use libc::EACCES;
 use sandboxed::{Access, Kernel, NetAccess, Placement, Plan, Policy, Preset, plan, sandboxed};
@@ -97,7 +97,8 @@ fn plans_hold_what_is_documented_and_nothing_else() {
             let mut expected: Vec<(PathBuf, Access)> =
                 reads.iter().map(|path| (PathBuf::from(path), Access::READ & ruleset.files)).collect();
             if preset == Preset::Tmp {
-                expected = vec![(tmp.clone(), Access::READ & ruleset.files), (tmp, Access::WRITE & ruleset.files)];
+                expected =
+                    vec![(tmp.clone(), Access::READ & ruleset.files), (tmp, Access::WRITE & ruleset.files)];
             }
             let paths: Vec<_> = ruleset.paths.iter().map(|rule| (rule.path.clone(), rule.rights)).collect();
             assert_eq!(paths, expected, "{preset:?}, ABI {abi}");
@@ -110,18 +111,26 @@ fn plans_hold_what_is_documented_and_nothing_else() {
                 (10, (NetAccess::ConnectSendUdp, 53..=53)),
                 (10, (NetAccess::BindUdp, 0..=0)),
             ];
-            let dns = dns.into_iter().filter(|(least, _)| preset == Preset::Dns && abi >= *least).map(|(_, rule)| rule);
+            let dns = dns
+                .into_iter()
+                .filter(|(least, _)| preset == Preset::Dns && abi >= *least)
+                .map(|(_, rule)| rule);
             assert_eq!(ports, dns.collect::<Vec<_>>(), "{preset:?}, ABI {abi}");
             let sockets = plan.filter.unwrap().sockets;
             let is_dns = preset == Preset::Dns;
-            assert_eq!((sockets.udp, sockets.tcp, sockets.unix), (is_dns, is_dns && abi >= 4, false), "{preset:?}");
+            assert_eq!(
+                (sockets.udp, sockets.tcp, sockets.unix),
+                (is_dns, is_dns && abi >= 4, false),
+                "{preset:?}"
+            );
         }
     }
 }
 
 /// Opens each for reading: 0, or the errno.
 fn open_each(paths: &[PathBuf]) -> Vec<i32> {
-    let open = |path: &PathBuf| fs::File::open(path).map_or_else(|error| error.raw_os_error().unwrap(), |_| 0);
+    let open =
+        |path: &PathBuf| fs::File::open(path).map_or_else(|error| error.raw_os_error().unwrap(), |_| 0);
     paths.iter().map(open).collect()
 }
 
@@ -164,11 +173,13 @@ fn each_preset_opens_its_own_files() {
     let real = |path: &PathBuf| fs::canonicalize(path).unwrap();
     let known = READS.iter().flat_map(|(_, reads)| reads.iter().map(PathBuf::from)).filter(exists);
     let others = ["/etc/passwd", "/etc", "/usr", "/usr/bin", "/proc/self/status"].map(PathBuf::from);
-    let mut paths: Vec<PathBuf> = known.chain(others).filter(|path| open_each(std::slice::from_ref(path)) == [0]).collect();
+    let mut paths: Vec<PathBuf> =
+        known.chain(others).filter(|path| open_each(std::slice::from_ref(path)) == [0]).collect();
     assert!(paths.len() > 5, "{paths:?}");
     paths.push(std::env::temp_dir());
     for (preset, process, thread) in FUNCTIONS {
-        let mut granted: Vec<PathBuf> = plan_of(*preset, 1).ruleset.unwrap().paths.into_iter().map(|rule| rule.path).collect();
+        let mut granted: Vec<PathBuf> =
+            plan_of(*preset, 1).ruleset.unwrap().paths.into_iter().map(|rule| rule.path).collect();
         granted.retain(exists);
         // Also by way of a symbolic link.
         let granted: Vec<PathBuf> = granted.iter().map(real).collect();
@@ -243,7 +254,10 @@ fn look_up_without_preset(name: &str) -> Result<Vec<IpAddr>, String> {
 fn dns_resolves() {
     // A name that is in /etc/hosts and nowhere else.
     let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
-    if !hosts.lines().any(|line| line.starts_with("127.0.0.1") && line.split_whitespace().any(|word| word == "localhost")) {
+    if !hosts
+        .lines()
+        .any(|line| line.starts_with("127.0.0.1") && line.split_whitespace().any(|word| word == "localhost"))
+    {
         eprintln!("not checked: localhost is not in /etc/hosts");
         return;
     }

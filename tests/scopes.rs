@@ -1,8 +1,8 @@
 //! Other processes: no signals to them, no abstract sockets of theirs, no tracing.
 
-mod support;
 #[path = "support/raw.rs"]
 mod raw;
+mod support;
 
 use libc::{EACCES, EPERM};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
@@ -19,7 +19,8 @@ fn signal(pid: u32) -> [i32; 3] {
     let pid = || u64::from(pid).into();
     let by_pidfd = || {
         let pidfd = raw::syscall(libc::SYS_pidfd_open, [pid(), 0.into()])?;
-        let sent = raw::syscall(libc::SYS_pidfd_send_signal, [(pidfd as u64).into(), 0.into(), 0.into(), 0.into()]);
+        let sent =
+            raw::syscall(libc::SYS_pidfd_send_signal, [(pidfd as u64).into(), 0.into(), 0.into(), 0.into()]);
         raw::syscall(libc::SYS_close, [(pidfd as u64).into()])?;
         sent
     };
@@ -172,7 +173,8 @@ fn listening(name: &str, kind: SocketType) -> OwnedFd {
 /// Connects to a stream socket, connects to a datagram socket, sends to it.
 fn reach(stream: &str, datagram: &str) -> [i32; 3] {
     let address = |name: &str| SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap();
-    let connect = |kind, name: &str| -> io::Result<()> { Ok(rustix::net::connect(unix(kind)?, &address(name))?) };
+    let connect =
+        |kind, name: &str| -> io::Result<()> { Ok(rustix::net::connect(unix(kind)?, &address(name))?) };
     let send = || -> io::Result<()> {
         let socket = unix(SocketType::DGRAM)?;
         Ok(rustix::net::sendto(socket, b"x", SendFlags::empty(), &address(datagram)).map(drop)?)

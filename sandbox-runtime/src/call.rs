@@ -123,7 +123,10 @@ pub fn program(function: &'static Function, policy: Policy, entry: Entry) -> ! {
 
 /// Ends a program whose sandbox cannot be had, and whose `main` has no way to say so.
 pub fn refuse_to_start(error: Error) -> ! {
-    eprintln!("Error: {error}");
+    match std::error::Error::source(&error) {
+        Some(cause) => eprintln!("Error: {error}: {cause}"),
+        None => eprintln!("Error: {error}"),
+    }
     std::process::exit(1)
 }
 

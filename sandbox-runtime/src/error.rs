@@ -315,7 +315,8 @@ impl fmt::Display for Hint {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self.kind() {
-            ErrorKind::Grant { cause, .. } | ErrorKind::Launch { cause: Some(cause), .. } => Some(cause),
+            // The text of a failed launch says its cause already.
+            ErrorKind::Grant { cause, .. } => Some(cause),
             _ => None,
         }
     }

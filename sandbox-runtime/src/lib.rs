@@ -53,6 +53,10 @@ pub use wire::{frame_limit, set_frame_limit};
 ///
 /// What the first call would fail with: an executable that cannot be run again, above all.
 pub fn start() -> Result<(), Error> {
+    // From inside a sandbox no worker is asked for; and one started there would take the place of the program's.
+    if forkserver::is_out_of_reach() {
+        return Ok(());
+    }
     let started = forkserver::current().map(drop);
     started.map_err(|error| Error::launch("sandboxed::start", error.to_string(), error.cause()))
 }

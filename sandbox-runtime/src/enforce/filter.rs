@@ -2,6 +2,9 @@
 //!
 //! <https://docs.kernel.org/userspace-api/seccomp_filter.html>
 
+#[cfg(test)]
+mod tests;
+
 use super::{LockError, mark};
 use crate::plan::{FilterPlan, Sockets};
 use seccompiler::{

@@ -119,7 +119,8 @@ fn what_is_not_held_is_lost() {
     for placement in PLACEMENTS {
         for (abi, seccomp) in ABIS.flat_map(|abi| [(abi, true), (abi, false)]) {
             let plan = plan(&Policy::new().best_effort(), placement, Kernel::with(abi, 0, seccomp)).unwrap();
-            let lost: BTreeMap<_, _> = plan.lost.iter().map(|lost| (lost.promise, lost.could.clone())).collect();
+            let lost: BTreeMap<_, _> =
+                plan.lost.iter().map(|lost| (lost.promise, lost.could.clone())).collect();
             let mut expected = all_layers(placement);
             expected.retain(|promise, _| !plan.held.contains_key(promise));
             assert_eq!(lost, expected, "{placement}, ABI {abi}, seccomp {seccomp}");
@@ -186,7 +187,8 @@ fn for_all(check: impl Fn(&Case, &str, Placement, u32, Result<Plan, Unenforceabl
 }
 
 fn least_abis(policy: &Policy) -> [Option<u32>; 4] {
-    let least = |policy: &Policy, placement| ABIS.clone().find(|abi| plan(policy, placement, kernel(*abi)).is_ok());
+    let least =
+        |policy: &Policy, placement| ABIS.clone().find(|abi| plan(policy, placement, kernel(*abi)).is_ok());
     let strict = policy.clone().strict();
     [
         least(policy, Placement::Process),
@@ -270,7 +272,9 @@ fn in_place_promises_what_a_thread_does() {
             let policy = demanding(case.policy.clone());
             for abi in ABIS {
                 let of = |placement| {
-                    plan(&policy, placement, kernel(abi)).map(|plan| (plan.held, plan.lost)).map_err(|why| why.lost)
+                    plan(&policy, placement, kernel(abi))
+                        .map(|plan| (plan.held, plan.lost))
+                        .map_err(|why| why.lost)
                 };
                 assert_eq!(of(Placement::InPlace), of(Placement::Thread), "{} ABI {abi}", case.name);
             }
@@ -340,14 +344,20 @@ fn an_unknown_kernel_is_as_the_newest_known() {
 #[test]
 fn a_grant_adds_no_promise() {
     let kept = |plan: &Plan| -> BTreeSet<Promise> { plan.held.keys().copied().collect() };
-    for (placement, abi) in PLACEMENTS.into_iter().flat_map(|placement| ABIS.map(move |abi| (placement, abi))) {
+    for (placement, abi) in PLACEMENTS.into_iter().flat_map(|placement| ABIS.map(move |abi| (placement, abi)))
+    {
         let plan_of = |policy: Policy| plan(&policy.best_effort(), placement, kernel(abi)).unwrap();
         for case in cases() {
             let before = kept(&plan_of(case.policy.clone()));
             for grant in cases() {
                 let after = kept(&plan_of(with(case.policy.clone(), &grant.policy)));
                 let new: Vec<_> = after.difference(&before).collect();
-                assert!(new.is_empty(), "{} and {} in {placement}, ABI {abi}: {new:?}", case.name, grant.name);
+                assert!(
+                    new.is_empty(),
+                    "{} and {} in {placement}, ABI {abi}: {new:?}",
+                    case.name,
+                    grant.name
+                );
             }
         }
     }
@@ -358,7 +368,9 @@ fn a_grant_adds_no_promise() {
 fn a_path_or_port_opens_nothing_else() {
     let handled = |policy: &Policy, abi| {
         let ruleset = plan(&policy.clone().best_effort(), Placement::Process, kernel(abi)).unwrap().ruleset;
-        ruleset.map(|ruleset| (ruleset.files, ruleset.net, ruleset.scope_abstract_unix_socket, ruleset.scope_signal))
+        ruleset.map(|ruleset| {
+            (ruleset.files, ruleset.net, ruleset.scope_abstract_unix_socket, ruleset.scope_signal)
+        })
     };
     for abi in ABIS {
         let nothing = handled(&Policy::new(), abi);
@@ -462,14 +474,18 @@ fn refer_cannot_be_granted_before_abi_2() {
 fn truncation_is_refused_by_the_filter_until_landlock_can() {
     for policy in [Policy::new(), Policy::new().write("/tmp"), Policy::new().read("/usr")] {
         let by_filter = |abi| lenient(policy.clone(), abi).filter.map(|filter| filter.truncate);
-        assert_eq!([0, 1, 2, 3, 11].map(by_filter), [Some(true), Some(true), Some(true), Some(false), Some(false)]);
+        assert_eq!(
+            [0, 1, 2, 3, 11].map(by_filter),
+            [Some(true), Some(true), Some(true), Some(false), Some(false)]
+        );
     }
 }
 
 #[test]
 fn udp_ports_are_told_apart_from_abi_10() {
     let udp = [NetAccess::BindUdp, NetAccess::ConnectSendUdp];
-    let handles_udp = |policy: Policy, abi| udp.iter().all(|access| ruleset_of(policy.clone(), abi).net.contains(access));
+    let handles_udp =
+        |policy: Policy, abi| udp.iter().all(|access| ruleset_of(policy.clone(), abi).net.contains(access));
     assert_eq!([9, 10, 11].map(|abi| handles_udp(Policy::new(), abi)), [false, true, true]);
     assert_eq!([9, 10, 11].map(|abi| handles_udp(Policy::new().allow(Allow::Udp), abi)), [false; 3]);
     // A socket that sends is bound to a free port by the kernel.
@@ -597,7 +613,8 @@ fn without_seccomp() {
     let none = |abi| Kernel::with(abi, 0, false);
     let error = plan(&Policy::new(), Placement::Process, none(NEWEST_ABI)).unwrap_err();
     let lost: BTreeSet<Promise> = error.lost.iter().map(|lost| lost.promise).collect();
-    let filtered = BTreeSet::from([Promise::Listen, Promise::OtherSockets, Promise::IoUring, Promise::Metadata]);
+    let filtered =
+        BTreeSet::from([Promise::Listen, Promise::OtherSockets, Promise::IoUring, Promise::Metadata]);
     assert_eq!(lost, filtered);
     for abi in ABIS {
         let plan = plan(&Policy::new().best_effort(), Placement::Thread, none(abi)).unwrap();
@@ -618,12 +635,15 @@ fn the_working_directory_comes_with_files() {
     let files = |policy: Policy| lenient(policy, NEWEST_ABI).files;
     assert!(files(Policy::new().read("/usr")) && files(Policy::new().fs(Access::MAKE_DIR, "/tmp")));
     assert!(files(Policy::new().preset(Preset::TimeZone)));
-    assert!(!files(Policy::new()) && !files(Policy::new().tcp_bind(80)) && !files(Policy::new().unix("/run")));
+    assert!(
+        !files(Policy::new()) && !files(Policy::new().tcp_bind(80)) && !files(Policy::new().unix("/run"))
+    );
 }
 
 #[test]
 fn errors_name_promise_and_abi() {
-    let text = |policy: Policy, placement, abi| plan(&policy, placement, kernel(abi)).unwrap_err().to_string();
+    let text =
+        |policy: Policy, placement, abi| plan(&policy, placement, kernel(abi)).unwrap_err().to_string();
     let table = [
         (
             text(Policy::new().tcp_connect(80), Placement::Thread, 3),
