@@ -58,7 +58,7 @@
 /// | `allow(abstract_unix_socket)` | abstract sockets of processes outside | |
 /// | `allow(metadata)` | changing mode, owner, times, extended attributes | |
 /// | `preset(dns, ca_certificates, time_zone, locale, tmp)` | see [`Preset`] | |
-/// | `timeout = "2s"` | `process`: wall time; default 30 s, `"never"` for none; units ns, us, ms, s, m, h | |
+/// | `timeout = "2s"` | `process`: wall time; default 30 s, `"never"` for none; units `ns`, `us`, `ms`, `s`, `min`, `h` | |
 /// | `memory = "256MiB"` | `process`: address space (`RLIMIT_AS`); default 1 GiB, `"unlimited"` for none | |
 /// | `env = ["LANG"]` | `process`: environment variables to pass; none by default | |
 /// | `stdio = "null"` | `process`: see [`Stdio`]; default `"relay"` | |
@@ -145,9 +145,9 @@ compile_error!(
 
 #[cfg(target_os = "linux")]
 pub use sandboxed_runtime::{
-    Access, Allow, Cause, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess, Output, Placement,
-    Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable, frame_limit, functions, kernel,
-    optional, plan, set_frame_limit, start,
+    Access, Allow, Cause, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess, Output,
+    Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable, frame_limit,
+    functions, kernel, optional, plan, set_frame_limit, start,
 };
 
 /// What the attribute's expansion refers to. Not for use by hand, and not stable.

@@ -283,3 +283,20 @@ fn a_skipped_test_does_not_run_its_body() {
     a_test_that_cannot_be_enforced_is_skipped();
     assert_eq!(SKIPPED_TEST_RAN.load(std::sync::atomic::Ordering::SeqCst), kernel().abi >= 9);
 }
+
+#[sandboxed(thread, policy = sandboxed::Policy::new().memory(1u64 << 20).timeout(std::time::Duration::from_secs(1)))]
+fn limits_in_a_thread() -> Result<(), Error> {
+    Ok(())
+}
+
+/// The attribute refuses them when it is compiled; a policy made in code must not lose them in silence.
+#[test]
+fn limits_that_a_placement_cannot_give_are_an_error() {
+    let error = limits_in_a_thread().unwrap_err();
+    assert!(error.is_unenforceable(), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("at most the given memory") && text.contains("at most the given wall time"),
+        "{text}"
+    );
+}

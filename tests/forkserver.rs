@@ -381,7 +381,7 @@ fn its_death_during_a_call_is_an_error_and_ends_the_worker() {
     const NAME: &str = "its_death_during_a_call_is_an_error_and_ends_the_worker";
     if is_rerun(NAME) {
         let error = stay().unwrap_err();
-        assert!(error.is_launch(), "{error}");
+        assert!(error.is_abandoned() && !error.is_launch(), "{error}");
         assert_eq!(error.ran(), Ran::Yes);
         assert!(error.to_string().contains("the forkserver ended during the call"), "{error}");
         // The next call has a new one.

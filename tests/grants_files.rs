@@ -2,7 +2,6 @@
 //!
 //! Every operation is tried under every grant, so each denial has its allowed twin; what an allowed operation gives
 //! is what it gives outside of a sandbox.
-#![allow(unused_variables)] // arguments that the attribute alone names
 
 #[path = "support/raw.rs"]
 mod raw;

@@ -1,5 +1,4 @@
 //! The network: ports, families, and what a filter refuses. All traffic stays on loopback.
-#![allow(unused_variables)] // arguments that the attribute alone names
 
 #[path = "support/raw.rs"]
 mod raw;
@@ -528,6 +527,53 @@ fn a_fresh_socket_that_was_handed_over_reaches_nobody() {
     assert_eq!(use_in_thread(fresh(), address), [EACCES; 4]);
     listener.set_nonblocking(true).unwrap();
     assert_eq!(errno(listener.accept()), libc::EAGAIN, "nobody came");
+}
+
+/// What a datagram socket that was handed over can do: talk to its peer, send to an address, by either call.
+fn use_datagrams(socket: &UdpSocket, to: SocketAddr) -> [i32; 2] {
+    let by_message = || {
+        let mut control = rustix::net::SendAncillaryBuffer::default();
+        let parts = [std::io::IoSlice::new(b"out")];
+        rustix::net::sendmsg_addr(socket, &to, &parts, &mut control, SendFlags::empty())
+    };
+    let sent = |result: io::Result<usize>| result.map_or_else(|error| error.raw_os_error().unwrap(), |_| 0);
+    [sent(socket.send_to(b"out", to)), sent(by_message().map_err(io::Error::from))]
+}
+
+#[sandboxed]
+fn datagrams_in_process(socket: OwnedFd, to: SocketAddr) -> ([i32; 2], bool) {
+    let socket = UdpSocket::from(socket);
+    let outside = use_datagrams(&socket, to);
+    (outside, socket.send(b"peer").is_ok())
+}
+
+#[sandboxed(thread)]
+fn datagrams_in_thread(socket: OwnedFd, to: SocketAddr) -> ([i32; 2], bool) {
+    let socket = UdpSocket::from(socket);
+    let outside = use_datagrams(&socket, to);
+    (outside, socket.send(b"peer").is_ok())
+}
+
+/// Before ABI 10 Landlock does not look at UDP.
+#[test]
+fn a_datagram_socket_that_was_handed_over_reaches_its_peer_alone() {
+    let (peer, stranger) = (UdpSocket::bind((V4, 0)).unwrap(), UdpSocket::bind((V4, 0)).unwrap());
+    stranger.set_nonblocking(true).unwrap();
+    let to = stranger.local_addr().unwrap();
+    let connected = || {
+        let socket = UdpSocket::bind((V4, 0)).unwrap();
+        socket.connect(peer.local_addr().unwrap()).unwrap();
+        OwnedFd::from(socket)
+    };
+    let nobody_heard = || assert_eq!(errno(stranger.recv(&mut [0; 8])), libc::EAGAIN);
+    assert_eq!(datagrams_in_process(connected(), to), ([EACCES; 2], true));
+    nobody_heard();
+    // In a thread `sendmsg` is not refused: the program's own calls need it.
+    let ([by_address, _], to_peer) = datagrams_in_thread(connected(), to);
+    assert_eq!((by_address, to_peer), (EACCES, true));
+    let mut text = [0; 8];
+    assert_eq!(peer.recv(&mut text).unwrap(), 4);
+    assert_eq!(&text[..4], b"peer");
 }
 
 fn pair(kind: SocketType) -> rustix::io::Result<(OwnedFd, OwnedFd)> {

@@ -340,3 +340,77 @@ fn pid_1_of_a_namespace() {
     unshare.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     processes::assert_passes(unshare);
 }
+
+#[test]
+fn a_umask_that_was_changed() {
+    alone("a_umask_that_was_changed", || {
+        assert_workers_follow(&["Umask"], || {
+            rustix::process::umask(rustix::fs::Mode::from(0o077));
+        });
+    });
+}
+
+#[sandboxed(in_place, read = "/usr")]
+fn restrict() -> Result<(), Error> {
+    Ok(())
+}
+
+#[sandboxed(read = "/etc")]
+fn peek() -> std::io::Result<usize> {
+    std::fs::read("/etc/passwd").map(|bytes| bytes.len())
+}
+
+/// The effective user of a worker, by a call that needs no file.
+#[sandboxed]
+fn user() -> Result<u32, Error> {
+    Ok(rustix::process::geteuid().as_raw())
+}
+
+/// After `in_place` the thread may not read who it is, and the last forkserver must neither serve it as somebody else
+/// nor go.
+#[test]
+fn a_thread_that_changes_after_in_place_is_an_error() {
+    if !needs_root("a thread with another user") {
+        return;
+    }
+    alone("a_thread_that_changes_after_in_place_is_an_error", || {
+        restrict().unwrap();
+        assert_eq!(user().unwrap(), 0);
+        let changed = std::thread::spawn(|| {
+            sys::set_effective_user_of_thread(65534);
+            user().unwrap_err()
+        });
+        let error = changed.join().unwrap();
+        assert!(error.is_launch() && error.to_string().contains("might be freer"), "{error}");
+        assert_eq!(user().unwrap(), 0, "the forkserver is still there for the others");
+    });
+}
+
+/// A forkserver whose table of descriptors is full loses the rulesets that it is to take on.
+#[test]
+fn a_restriction_that_is_lost_on_the_way_is_an_error() {
+    alone("a_restriction_that_is_lost_on_the_way_is_an_error", || {
+        assert!(peek().unwrap() > 0);
+        // It polls three, and has these numbers in use.
+        sys::limit_process(forkserver(), libc::RLIMIT_NOFILE, 5);
+        let error = restrict().unwrap_err();
+        assert!(error.is_launch(), "{error}");
+        // Nothing was restricted, and the next forkserver has room.
+        assert!(std::fs::read("/etc/passwd").is_ok());
+        assert!(peek().unwrap() > 0);
+        restrict().unwrap();
+        assert_eq!(peek().unwrap_err().raw_os_error(), Some(libc::EACCES), "a worker is as restricted");
+    });
+}
+
+/// Someone else's filter that refuses every unknown option of `prctl` looks like a sandbox of ours.
+#[test]
+fn a_foreign_filter_that_answers_like_ours_is_an_error_and_no_thread_of_the_host() {
+    const NAME: &str = "a_foreign_filter_that_answers_like_ours_is_an_error_and_no_thread_of_the_host";
+    alone(NAME, || {
+        sys::refuse_call(libc::SYS_prctl, libc::EACCES);
+        let error = user().unwrap_err();
+        assert!(error.to_string().contains("somebody else's"), "{error}");
+        assert_eq!(error.ran(), Ran::No);
+    });
+}

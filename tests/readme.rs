@@ -55,7 +55,8 @@ fn cell(policy: &Policy, promise: Promise, abi: u32) -> String {
     {
         return "!".into();
     }
-    let plan = plan(&policy.clone().best_effort(), Placement::Process, kernel).expect("best effort never fails");
+    let plan =
+        plan(&policy.clone().best_effort(), Placement::Process, kernel).expect("best effort never fails");
     let layers = plan.held.get(&promise).map_or(&[][..], Vec::as_slice);
     let letter = |layer: &Layer| match layer {
         Layer::Landlock(_) => 'L',

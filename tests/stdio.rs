@@ -395,3 +395,38 @@ fn a_broken_stdout_of_the_host_is_no_failure_of_the_call() {
     drop(child.stdin.take());
     assert_eq!(child.wait().unwrap().code(), Some(42));
 }
+
+/// A full disk, say. `print!` would panic in the host.
+#[test]
+fn a_stdout_that_cannot_be_written_is_no_failure_of_the_call() {
+    const NAME: &str = "a_stdout_that_cannot_be_written_is_no_failure_of_the_call";
+    if std::env::var_os("SANDBOXED_TEST_INNER").is_some() {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        sys::replace(1, &full);
+        let worked = relayed(false).is_ok_and(|result| result == 7);
+        sys::exit_now(if worked { 42 } else { 1 });
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", NAME, "--nocapture"]).env("SANDBOXED_TEST_INNER", "1");
+    assert_eq!(command.output().unwrap().status.code(), Some(42));
+}
+
+#[sandboxed(timeout = "2s")]
+fn flood_relayed() -> Result<(), Error> {
+    flood()
+}
+
+/// Then the worker waits, and its deadline holds.
+#[test]
+fn a_stdout_that_nobody_reads_holds_up_no_timeout() {
+    const NAME: &str = "a_stdout_that_nobody_reads_holds_up_no_timeout";
+    if std::env::var_os("SANDBOXED_TEST_INNER").is_some() {
+        let timed_out = flood_relayed().unwrap_err().is_timeout();
+        sys::exit_now(if timed_out { 42 } else { 1 });
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", NAME, "--nocapture"]).env("SANDBOXED_TEST_INNER", "1");
+    // The reader is there all the time, and reads nothing.
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(42));
+}

@@ -111,7 +111,7 @@ pub fn thread<R: Send>(
 ///
 /// # Errors
 ///
-/// Whatever keeps the process from being restricted; then it is as it was, but perhaps for no_new_privs.
+/// Whatever keeps the process from being restricted. It may be restricted in part then, never less than before.
 pub fn in_place(function: &'static Function, policy: Policy) -> Result<(), Error> {
     placement::in_place::enforce(function, &policy).map(drop)
 }

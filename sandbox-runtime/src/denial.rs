@@ -139,12 +139,13 @@ impl Permission {
         match called {
             "open" | "openat" if writes.iter().any(|word| expression.contains(word)) => Permission::Write,
             "open" | "openat" | "read" | "read_to_string" | "read_dir" | "copy" => Permission::Read,
-            "write" | "create" | "create_new" | "create_buffered" | "truncate" | "connect" | "send_to" => Permission::Write,
-            "status" | "spawn" | "output" | "exec" | "execve" | "execv" => Permission::Execute,
-            "create_dir" | "create_dir_all" | "mkdir" | "mknod" | "mknodat" | "mkfifo" | "symlink" | "hard_link"
-            | "link" | "bind" | "remove_file" | "remove_dir" | "remove_dir_all" | "unlink" | "rmdir" | "rename" => {
-                Permission::Entry
+            "write" | "create" | "create_new" | "create_buffered" | "truncate" | "connect" | "send_to" => {
+                Permission::Write
             }
+            "status" | "spawn" | "output" | "exec" | "execve" | "execv" => Permission::Execute,
+            "create_dir" | "create_dir_all" | "mkdir" | "mknod" | "mknodat" | "mkfifo" | "symlink"
+            | "hard_link" | "link" | "bind" | "remove_file" | "remove_dir" | "remove_dir_all" | "unlink"
+            | "rmdir" | "rename" => Permission::Entry,
             "set_permissions" | "chmod" | "chown" | "lchown" | "utimensat" | "set_times" => Permission::Owner,
             _ => Permission::Unknown,
         }
@@ -177,7 +178,9 @@ impl Need {
         };
         match allowed {
             true => Ok(()),
-            false => Err(format!("file permissions refuse it, or it is not there: {path:?} ({:?})", self.what)),
+            false => {
+                Err(format!("file permissions refuse it, or it is not there: {path:?} ({:?})", self.what))
+            }
         }
     }
 }
@@ -216,7 +219,8 @@ fn is_owner(uid: u32) -> bool {
 /// assert!(!sandboxed_runtime::denial::is_sandboxed());
 /// ```
 pub fn is_sandboxed() -> bool {
-    [Placement::Process, Placement::Thread, Placement::InPlace].into_iter().any(is_inside)
+    let inside = |placement| is_inside(placement).unwrap_or(false);
+    [Placement::Process, Placement::Thread, Placement::InPlace].into_iter().any(inside)
 }
 
 /// Finds arguments that can be paths: see `assert_denied!`.
@@ -255,7 +259,7 @@ pub mod pick_path {
 /// The names of errors that `assert_denied!` takes.
 pub mod errno {
     pub use libc::{
-        E2BIG, EACCES, EAFNOSUPPORT, EBADF, EBUSY, EEXIST, EINVAL, EIO, EISDIR, ELOOP, EMFILE, ENODEV, ENOENT, ENOMEM,
-        ENOSYS, ENOTDIR, ENOTSUP, ENXIO, EOPNOTSUPP, EPERM, EROFS, ESRCH, EXDEV,
+        E2BIG, EACCES, EAFNOSUPPORT, EBADF, EBUSY, EEXIST, EINVAL, EIO, EISDIR, ELOOP, EMFILE, ENODEV,
+        ENOENT, ENOMEM, ENOSYS, ENOTDIR, ENOTSUP, ENXIO, EOPNOTSUPP, EPERM, EROFS, ESRCH, EXDEV,
     };
 }

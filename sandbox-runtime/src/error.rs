@@ -81,6 +81,8 @@ pub enum ErrorKind {
         /// The limit.
         limit: Duration,
     },
+    /// The forkserver ended during the call, and the worker with it: somebody killed it.
+    Abandoned,
     /// The worker sent something that is no result.
     BadData {
         /// What is wrong with it.
@@ -255,6 +257,11 @@ impl Error {
         matches!(self.kind(), ErrorKind::TimedOut { .. })
     }
 
+    /// Whether the forkserver ended during the call.
+    pub fn is_abandoned(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Abandoned)
+    }
+
     /// Whether the worker sent something that is no result.
     pub fn is_bad_data(&self) -> bool {
         matches!(self.kind(), ErrorKind::BadData { .. })
@@ -266,13 +273,35 @@ impl Error {
     }
 }
 
+/// What a worker said, and a file's name, cannot steer a terminal: control characters are spelled out.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let function = self.function();
-        match self.kind() {
+        f.write_str(&harmless(&Text(self).to_string()))
+    }
+}
+
+/// The text before it is made harmless.
+struct Text<'a>(&'a Error);
+
+/// Text whose control characters are spelled out, but for those that end and indent lines.
+pub(crate) fn harmless(text: &str) -> String {
+    let is_harmless = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t');
+    let spelled = |letter: char| -> String {
+        if is_harmless(letter) { letter.to_string() } else { letter.escape_default().to_string() }
+    };
+    if text.chars().all(is_harmless) { text.to_owned() } else { text.chars().map(spelled).collect() }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let function = self.0.function();
+        match self.0.kind() {
             ErrorKind::Unenforceable(why) => write!(f, "sandbox of `{function}` cannot be enforced: {why}"),
             ErrorKind::Grant { key, path, place, .. } => {
-                write!(f, "sandbox of `{function}` cannot grant `{key} = {path:?}` of the attribute at {place}")?;
+                write!(
+                    f,
+                    "sandbox of `{function}` cannot grant `{key} = {path:?}` of the attribute at {place}"
+                )?;
                 f.write_str("; write `optional(...)` if it may be missing")
             }
             ErrorKind::Launch { what, .. } => write!(f, "sandbox of `{function}` cannot be launched: {what}"),
@@ -294,6 +323,9 @@ impl fmt::Display for Error {
                 "sandboxed `{function}` took longer than its timeout of {}",
                 crate::policy::duration(*limit)
             ),
+            ErrorKind::Abandoned => {
+                write!(f, "sandboxed `{function}` was given up: the forkserver ended during the call")
+            }
             ErrorKind::BadData { what } => write!(f, "sandboxed `{function}` sent bad data: {what}"),
             ErrorKind::Encode { what } => write!(f, "a value of sandboxed `{function}` cannot cross: {what}"),
         }
@@ -361,4 +393,19 @@ fn signal_name(signal: i32) -> String {
     ];
     let name = names.iter().find(|(number, _)| *number == signal);
     name.map_or_else(|| format!("signal {signal}"), |(number, name)| format!("{name} ({number})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_spelled_out() {
+        assert_eq!(harmless("a\tb\r\nü"), "a\tb\r\nü");
+        assert_eq!(harmless("\x1b]0;x\x07\u{9b}2J"), "\\u{1b}]0;x\\u{7}\\u{9b}2J");
+        let kind = ErrorKind::Panicked { message: "\x1b[2J".into(), location: None };
+        let error = Error::new("f", kind, Ran::Yes);
+        assert_eq!(error.to_string(), "sandboxed `f` panicked: \\u{1b}[2J");
+        assert_eq!(error.panic_message(), Some("\x1b[2J"));
+    }
 }

@@ -36,13 +36,10 @@ pub mod error;
 
 pub mod denial;
 
-
 pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
 pub use kernel::kernel;
 pub use plan::{Kernel, Layer, Lost, Placement, Plan, Promise, Unenforceable, plan};
-pub use policy::{
-    Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, optional,
-};
+pub use policy::{Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, optional};
 pub use registry::{Function, functions};
 pub use wire::{frame_limit, set_frame_limit};
 
@@ -54,10 +51,11 @@ pub use wire::{frame_limit, set_frame_limit};
 /// What the first call would fail with: an executable that cannot be run again, above all.
 pub fn start() -> Result<(), Error> {
     // From inside a sandbox no worker is asked for; and one started there would take the place of the program's.
-    if forkserver::is_out_of_reach() {
-        return Ok(());
-    }
-    let started = forkserver::current().map(drop);
+    let started = match forkserver::is_out_of_reach() {
+        Ok(true) => Ok(()),
+        Ok(false) => forkserver::current().map(drop),
+        Err(ambiguous) => Err(ambiguous.into()),
+    };
     started.map_err(|error| Error::launch("sandboxed::start", error.to_string(), error.cause()))
 }
 
@@ -65,14 +63,15 @@ pub fn start() -> Result<(), Error> {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::call::{
-        Allows, AsErr, AsPanic, Call, Entry, Settle, SkippedTest, Strategy, Verdict, VerdictErr, VerdictPanic,
-        in_place, process, program, refuse_to_start, settle, skip_unenforceable, thread,
+        Allows, AsErr, AsPanic, Call, Entry, Settle, SkippedTest, Strategy, Verdict, VerdictErr,
+        VerdictPanic, in_place, process, program, refuse_to_start, settle, skip_unenforceable, thread,
     };
     pub use crate::codec::*;
     pub use crate::denial::{Denied, assert_denied, errno, pick_path};
     pub use crate::registry::FUNCTIONS;
     pub use crate::{
-        Access, Allow, Error, Function, Memory, Placement, Policy, Preset, Stdio, ThreadSync, Timeout, optional,
+        Access, Allow, Error, Function, Memory, Placement, Policy, Preset, Stdio, ThreadSync, Timeout,
+        optional,
     };
     pub use linkme;
 }

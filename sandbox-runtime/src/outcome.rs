@@ -34,9 +34,8 @@ impl Circumstances<'_> {
             (false, true) => Ran::Maybe,
             (false, false) => Ran::No,
         };
-        self.kind(transcript).map_err(|kind| {
-            Error::new(self.function.name, kind, ran).with_output(self.relay.captured())
-        })
+        self.kind(transcript)
+            .map_err(|kind| Error::new(self.function.name, kind, ran).with_output(self.relay.captured()))
     }
 
     fn kind(&self, transcript: Transcript) -> Result<Outcome, ErrorKind> {
@@ -53,7 +52,7 @@ impl Circumstances<'_> {
         let note = note.transpose().map_err(|_| bad("a note of a panic that is none"))?;
         match transcript.report {
             Some(report) => self.of_report(&report, note),
-            None => Err(launch("the forkserver ended during the call")),
+            None => Err(ErrorKind::Abandoned),
         }
     }
 
@@ -66,7 +65,8 @@ impl Circumstances<'_> {
             }
             // Before the body begins only our own code speaks.
             (Kind::Refused, refusal) if !begun => {
-                let refusal: Refusal = postcard::from_bytes(refusal).map_err(|_| bad("a refusal that is none"))?;
+                let refusal: Refusal =
+                    postcard::from_bytes(refusal).map_err(|_| bad("a refusal that is none"))?;
                 Err(ErrorKind::Launch { what: refusal.what, cause: refusal.cause })
             }
             (kind, _) => Err(bad(format!("a frame of kind {kind:?} at the wrong time"))),
@@ -112,8 +112,4 @@ impl Circumstances<'_> {
 
 fn bad(what: impl Into<String>) -> ErrorKind {
     ErrorKind::BadData { what: what.into() }
-}
-
-fn launch(what: &str) -> ErrorKind {
-    ErrorKind::Launch { what: what.to_owned(), cause: None }
 }

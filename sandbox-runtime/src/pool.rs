@@ -18,25 +18,17 @@ pub(crate) fn kernel(function: &Function) -> Result<Kernel, Error> {
 }
 
 /// A worker that waits for its job, and the forkserver that it came from.
-pub(crate) fn worker(function: &Function, timeout: Option<Duration>) -> Result<(Worker, Arc<Forkserver>), Error> {
-    take(forkserver::current, timeout).map_err(|error| cannot_start(function, &error))
-}
-
-/// As [`worker`], for `fn main`: the forkserver is started with the program's arguments.
-pub(crate) fn worker_for_program(
+pub(crate) fn worker(
     function: &Function,
     timeout: Option<Duration>,
 ) -> Result<(Worker, Arc<Forkserver>), Error> {
-    take(forkserver::start_for_program, timeout).map_err(|error| cannot_start(function, &error))
+    take(timeout).map_err(|error| cannot_start(function, &error))
 }
 
 /// A forkserver that died is noticed here; the next one is asked once more.
-fn take(
-    server: impl Fn() -> Result<Arc<Forkserver>, StartError>,
-    timeout: Option<Duration>,
-) -> Result<(Worker, Arc<Forkserver>), StartError> {
+fn take(timeout: Option<Duration>) -> Result<(Worker, Arc<Forkserver>), StartError> {
     for _ in 0..2 {
-        let server = server()?;
+        let server = forkserver::current()?;
         if let Some(worker) = server.fork(timeout)? {
             return Ok((worker, server));
         }

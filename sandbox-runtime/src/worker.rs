@@ -9,8 +9,7 @@ use crate::sys::process;
 use crate::wire::{self, Job, Kind, Received};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::FdFlags;
-use rustix::net::SendFlags;
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
@@ -20,8 +19,10 @@ use std::ffi::CString;
 use std::io::{self, IoSlice, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
-/// Where a worker has its channel; the numbers below are its stdio.
-const CHANNEL: i32 = 3;
+/// Where a worker replies; the numbers below are its stdio.
+const REPLY: i32 = 3;
+/// Where it reads its job, until it has.
+const JOB: i32 = 4;
 /// What a program whose `main` panicked exits with.
 pub(crate) const PANICKED: i32 = 101;
 
@@ -46,22 +47,24 @@ pub(crate) struct PanicNote {
 }
 
 /// The life of a worker, in the process that was just forked by `parent`.
-pub(crate) fn run(channel: OwnedFd, parent: Pid) -> ! {
-    let Ok(channel) = detach(&channel, parent) else { process::exit_now(1) };
+pub(crate) fn run(channels: [OwnedFd; 2], parent: Pid) -> ! {
+    let Ok([job, reply]) = detach(&channels, parent) else { process::exit_now(1) };
     // Open as long as the process: the panic hook finds it too, without another descriptor.
-    let channel: &'static OwnedFd = Box::leak(Box::new(channel));
-    let received = match Received::from_channel(channel.as_fd()) {
-        Ok(received) => received,
-        Err(error) => refuse(channel.as_fd(), &Refusal { what: error.to_string(), cause: None }),
+    let reply: &'static OwnedFd = Box::leak(Box::new(reply));
+    let received = Received::from_channel(job.as_fd());
+    drop(job);
+    let refusal = match received.map_err(|error| Refusal { what: error.to_string(), cause: None }) {
+        Ok(received) => match settle_in(received) {
+            Ok(ready) => ready.run(reply.as_fd()),
+            Err(refusal) => refusal,
+        },
+        Err(refusal) => refusal,
     };
-    match settle_in(received) {
-        Ok(ready) => ready.run(channel.as_fd()),
-        Err(refusal) => refuse(channel.as_fd(), &refusal),
-    }
+    refuse(reply.as_fd(), &refusal)
 }
 
-/// Keeps the channel and nothing else of the forkserver's.
-fn detach(channel: &OwnedFd, parent: Pid) -> io::Result<OwnedFd> {
+/// Keeps the channels and nothing else of the forkserver's.
+fn detach([job, reply]: &[OwnedFd; 2], parent: Pid) -> io::Result<[OwnedFd; 2]> {
     rustix::process::setsid()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // A forkserver that died before the line above sends no signal.
@@ -71,11 +74,15 @@ fn detach(channel: &OwnedFd, parent: Pid) -> io::Result<OwnedFd> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     // Their dispositions are those of the forkserver, which has reset them.
     process::unblock_signals();
-    process::dup_to(channel.as_fd(), CHANNEL)?;
-    process::close_from(CHANNEL + 1)?;
-    let channel = process::take_fd(CHANNEL)?;
-    rustix::io::fcntl_setfd(&channel, FdFlags::CLOEXEC)?;
-    Ok(channel)
+    // Above both numbers first, so that neither assignment closes the other.
+    let job = fcntl_dupfd_cloexec(job, JOB + 1)?;
+    process::dup_to(reply.as_fd(), REPLY)?;
+    process::dup_to(job.as_fd(), JOB)?;
+    std::mem::forget(job);
+    process::close_from(JOB + 1)?;
+    let channels = [process::take_fd(JOB)?, process::take_fd(REPLY)?];
+    channels.iter().try_for_each(|channel| rustix::io::fcntl_setfd(channel, FdFlags::CLOEXEC))?;
+    Ok(channels)
 }
 
 /// A locked worker with its job.
@@ -130,11 +137,14 @@ fn nothing_to_read() -> io::Result<OwnedFd> {
 
 fn environment(job: &Job) -> Vec<(CString, CString)> {
     let variables = job.env.iter().cloned();
-    variables.filter_map(|(name, value)| Some((CString::new(name).ok()?, CString::new(value).ok()?))).collect()
+    variables
+        .filter_map(|(name, value)| Some((CString::new(name).ok()?, CString::new(value).ok()?)))
+        .collect()
 }
 
 fn limit(job: &Job) -> io::Result<()> {
-    let limit = |resource, most| rustix::process::setrlimit(resource, Rlimit { current: most, maximum: most });
+    let limit =
+        |resource, most| rustix::process::setrlimit(resource, Rlimit { current: most, maximum: most });
     limit(Resource::Core, Some(0))?;
     if let Some(bytes) = job.memory {
         // A limit that is lower already stays: only privileges could raise it.
@@ -218,12 +228,14 @@ fn refuse(channel: BorrowedFd<'_>, refusal: &Refusal) -> ! {
 /// Sends a frame; a host that is gone needs no worker.
 fn send(channel: BorrowedFd<'_>, kind: Kind, payload: &[&[u8]]) {
     let header = wire::header(kind, payload.iter().map(|part| part.len()).sum());
-    let mut parts: Vec<IoSlice<'_>> = [&header[..]].into_iter().chain(payload.iter().copied()).map(IoSlice::new).collect();
+    let mut parts: Vec<IoSlice<'_>> =
+        [&header[..]].into_iter().chain(payload.iter().copied()).map(IoSlice::new).collect();
     let mut parts = &mut parts[..];
     while !parts.is_empty() {
         let some = parts.len().min(64);
-        match wire::send(channel, &parts[..some], &[], SendFlags::empty()) {
+        match rustix::io::writev(channel, &parts[..some]) {
             Ok(sent) => IoSlice::advance_slices(&mut parts, sent),
+            Err(Errno::INTR) => {}
             Err(_) => process::exit_now(1),
         }
     }

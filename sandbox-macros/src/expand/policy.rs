@@ -129,6 +129,16 @@ impl Expansion<'_> {
         self.args.base.iter().chain(self.args.calls.iter().filter_map(|(_, value)| of(value)))
     }
 
+    /// The arguments that the attribute names are used, though the body may not name them.
+    pub(super) fn uses(&self, arguments: &[argument::Argument]) -> TokenStream {
+        let mut mentioned = Vec::new();
+        self.expressions().for_each(|expr| identifiers(expr.to_token_stream(), &mut mentioned));
+        let used = arguments.iter().filter(|argument| argument.pattern.is_none());
+        let used = used.filter(|argument| mentioned.contains(&argument.name.to_string()));
+        used.map(|argument::Argument { cfg, name, .. }| quote_spanned!(self.site=> #cfg let _ = &#name;))
+            .collect()
+    }
+
     /// Input:  `(dir, name): (PathBuf, String)` where a value names `dir`
     /// Output: `let (dir, name) = &__arg0;`
     fn mentioned_patterns(&self) -> TokenStream {

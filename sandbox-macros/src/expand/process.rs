@@ -101,6 +101,7 @@ impl Expansion<'_> {
         let parameters = arguments.iter().map(|argument| &argument.parameter);
         let values = arguments.iter().enumerate().map(|(i, argument)| self.held_value(i, argument));
         let back = arguments.iter().enumerate().filter_map(|(i, argument)| self.put_back(i, argument));
+        let uses = self.uses(arguments);
         let (codec, krate_there) = (self.codec(returned), self.krate_at(returned));
         let put_answer =
             quote_spanned!(at(returned.span())=> #krate_there::put_answer(#codec, &__answer, __out)?);
@@ -109,7 +110,7 @@ impl Expansion<'_> {
                 #(#holds)*
                 __call.begin();
                 #[allow(clippy::redundant_closure_call, clippy::let_unit_value)]
-                let __answer: #returned = (|#(#parameters),*| -> #returned { #body })(#(#values),*);
+                let __answer: #returned = (|#(#parameters),*| -> #returned { #uses #body })(#(#values),*);
                 __call.reply(|__out| {
                     #put_answer;
                     #(#back)*

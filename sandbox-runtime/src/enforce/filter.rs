@@ -6,7 +6,7 @@
 mod tests;
 
 use super::{LockError, mark};
-use crate::plan::{FilterPlan, Sockets};
+use crate::plan::{FilterPlan, Placement, Sockets};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
@@ -28,6 +28,7 @@ struct Arch {
     /// `execve` and `execveat`.
     execute: [i64; 2],
     ioctl: i64,
+    memfd_create: i64,
     socket: i64,
     socketpair: i64,
     bind: i64,
@@ -59,6 +60,7 @@ const X86_64: Arch = Arch {
     opens: &[(2, 1), (257, 2), (304, 2)],
     execute: [59, 322],
     ioctl: 16,
+    memfd_create: 319,
     socket: 41,
     socketpair: 53,
     bind: 49,
@@ -82,6 +84,7 @@ const AARCH64: Arch = Arch {
     opens: &[(56, 2), (265, 2)],
     execute: [221, 281],
     ioctl: 29,
+    memfd_create: 279,
     socket: 198,
     socketpair: 199,
     bind: 200,
@@ -106,6 +109,8 @@ const DGRAM: u64 = libc::SOCK_DGRAM as u64;
 const SEQPACKET: u64 = libc::SOCK_SEQPACKET as u64;
 /// The bits of a socket's type that are not flags (`SOCK_TYPE_MASK`).
 const TYPE: u64 = 0xf;
+/// The file cannot be made executable (Linux 6.3).
+const MFD_NOEXEC_SEAL: u64 = 0x8;
 const MSG_FASTOPEN: u64 = libc::MSG_FASTOPEN as u64;
 /// `FS_IOC_SETFLAGS`, its form for 32 bits and `FS_IOC_FSSETXATTR`: older names of `file_setattr(2)`.
 const ATTRIBUTE_IOCTLS: [u64; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
@@ -116,10 +121,8 @@ type Compiled<T> = Result<T, seccompiler::BackendError>;
 impl Filter {
     /// Compiles the filter of a plan for this architecture.
     pub(super) fn compile(plan: &FilterPlan) -> Result<Filter, LockError> {
-        let program = program(plan, HERE).map_err(|error| LockError {
-            what: format!("system call filter: {error}"),
-            cause: None,
-        })?;
+        let program = program(plan, HERE)
+            .map_err(|error| LockError { what: format!("system call filter: {error}"), cause: None })?;
         Ok(Filter(program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect()))
     }
 
@@ -156,6 +159,10 @@ fn program(plan: &FilterPlan, arch: &Arch) -> Compiled<BpfProgram> {
     }
     if plan.execute {
         arch.execute.iter().for_each(|call| refuse(&mut rules, *call));
+    } else {
+        // Landlock lets memory files be executed.
+        let executable = argument(1, SeccompCmpOp::MaskedEq(MFD_NOEXEC_SEAL), 0)?;
+        refuse_if(&mut rules, arch.memfd_create, vec![executable])?;
     }
     if plan.metadata {
         arch.metadata.iter().for_each(|call| refuse(&mut rules, *call));
@@ -199,9 +206,15 @@ fn sockets(rules: &mut Rules, plan: &FilterPlan, arch: &Arch) -> Compiled<()> {
         }
     }
     if open == Sockets::default() {
-        // Nothing to name: a socket that was handed over stays as it is.
+        // What a socket that was handed over could reach beside its peer.
         refuse(rules, arch.bind);
         refuse(rules, arch.connect);
+        let address = SeccompCondition::new(4, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
+        refuse_if(rules, arch.sendto, vec![address])?;
+        if plan.mark == Placement::Process {
+            refuse(rules, arch.sendmsg);
+            refuse(rules, arch.sendmmsg);
+        }
     }
     if plan.listen {
         refuse(rules, arch.listen);

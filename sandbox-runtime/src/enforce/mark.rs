@@ -6,6 +6,7 @@
 
 use crate::plan::Placement;
 use crate::sys;
+use rustix::io::Errno;
 
 /// "SBX" and the placement.
 const OPTION: u32 = 0x5342_5800;
@@ -14,7 +15,22 @@ pub(super) const fn option(placement: Placement) -> u32 {
     OPTION | placement as u32
 }
 
+/// An option that none of our filters refuses.
+const CONTROL: u32 = OPTION | 0xff;
+
+/// Why it cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a system call filter of somebody else's answers EACCES to unknown options of prctl, so it cannot be told whether \
+     this thread is in a sandbox already"
+)]
+pub(crate) struct Ambiguous;
+
 /// Whether the calling thread runs under a filter for this placement.
-pub(crate) fn is_inside(placement: Placement) -> bool {
-    sys::process::prctl_errno(option(placement)) == Some(libc::EACCES)
+pub(crate) fn is_inside(placement: Placement) -> Result<bool, Ambiguous> {
+    let is_refused = |option| sys::process::ask_prctl(option, 0, 0) == Err(Errno::ACCESS);
+    match (is_refused(option(placement)), is_refused(CONTROL)) {
+        (true, true) => Err(Ambiguous),
+        (answer, _) => Ok(answer),
+    }
 }

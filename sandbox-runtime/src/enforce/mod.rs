@@ -101,13 +101,15 @@ impl Locks {
         // Opened now: a restricted thread may not.
         let tasks = rustix::fs::open("/proc/self/task", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| LockError::new("/proc/self/task", errno))?;
-        let action = EachThread { rulesets: &self.rulesets, filter: self.filter.as_ref().map(Filter::program) };
+        let action =
+            EachThread { rulesets: &self.rulesets, filter: self.filter.as_ref().map(Filter::program) };
         let done = sys::each_thread::run_in_others(tasks.as_fd(), &action)
             .map_err(|error| LockError::new("a signal for each thread", error))?;
-        if let Err(unreached) = done {
-            let message = format!("sandboxed: cannot restrict every thread ({unreached:?}), so this process ends\n");
-            // Not `eprintln!`: a thread may hold its lock for ever.
-            rustix::io::write(std::io::stderr(), message.as_bytes()).unwrap_or_default();
+        if done.is_err() {
+            // Neither `eprintln!` nor an allocation: a thread that hangs may hold their locks for ever.
+            const MESSAGE: &[u8] =
+                b"sandboxed: a thread cannot be restricted (it blocks signals?), so this process ends\n";
+            rustix::io::write(std::io::stderr(), MESSAGE).unwrap_or_default();
             std::process::abort();
         }
         self.close()

@@ -26,9 +26,14 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// Opens what the paths name at this moment: a symbolic link's target, a file's own inode.
     pub(super) fn open(plan: &RulesetPlan, function: &Function) -> Result<Recipe, Error> {
-        let mut recipe = Recipe { plan: RulesetPlan { paths: Vec::new(), ..plan.clone() }, paths: Vec::new() };
+        let mut recipe =
+            Recipe { plan: RulesetPlan { paths: Vec::new(), ..plan.clone() }, paths: Vec::new() };
         for rule in &plan.paths {
             match rustix::fs::open(&rule.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+                // Nothing of a right on directories could be granted on a file.
+                Ok(fd) if rights_on(&fd, rule.rights).is_empty() && !rule.rights.is_empty() => {
+                    return Err(grant_error(function, &rule.key, &rule.path, Errno::NOTDIR));
+                }
                 Ok(fd) => {
                     recipe.plan.paths.push(rule.clone());
                     recipe.paths.push(fd);
@@ -44,7 +49,8 @@ impl Recipe {
     pub(super) fn make(&self) -> Result<Vec<OwnedFd>, LockError> {
         let mut rulesets = Vec::new();
         if handles_anything_known(&self.plan) {
-            let ruleset = self.known().map_err(|error| LockError { what: format!("ruleset: {error}"), cause: None })?;
+            let ruleset =
+                self.known().map_err(|error| LockError { what: format!("ruleset: {error}"), cause: None })?;
             let none = || LockError { what: "ruleset: the kernel has no Landlock".into(), cause: None };
             rulesets.push(Option::<OwnedFd>::from(ruleset).ok_or_else(none)?);
         }
@@ -128,7 +134,8 @@ fn grant_tcp_ports(
 
 /// UDP ports (ABI 10), which the crate does not know.
 fn udp(plan: &RulesetPlan) -> Result<Option<OwnedFd>, LockError> {
-    let handled = plan.net.iter().filter(|access| UDP.contains(access)).fold(0, |bits, access| bits | access.bit());
+    let handled =
+        plan.net.iter().filter(|access| UDP.contains(access)).fold(0, |bits, access| bits | access.bit());
     if handled == 0 {
         return Ok(None);
     }

@@ -3,6 +3,7 @@
 use super::identity::{Identity, open_leader_status};
 use super::message::{self, Hello, Report, Request, Restricted};
 use crate::enforce::Locks;
+use crate::enforce::mark::{Ambiguous, is_inside};
 use crate::plan::{Kernel, Placement};
 use crate::sys;
 use crate::sys::fork_mark::ForkMark;
@@ -12,17 +13,21 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, socketpair};
+use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The variable that makes a start of the executable a forkserver: the number of its socket.
 pub(super) const MARK: &str = "SANDBOXED_FORKSERVER";
+
+/// How much of a reply a worker can write before the host reads, in bytes.
+const REPLY_BUFFER: usize = 256 * 1024;
 
 /// How long initialisers before `main` may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,14 +42,27 @@ pub(crate) enum StartError {
     SharedLibrary,
     #[error("/proc/self/exe is not the program whose code this is (started through ld.so?)")]
     OtherExecutable,
-    #[error("this program runs with another user's rights (set-user-ID), and a forkserver would be one for strangers")]
+    #[error(
+        "this program runs with another user's rights (set-user-ID), and a forkserver would be one for strangers"
+    )]
     SecureExecution,
-    #[error("the executable cannot be run again; an outer sandbox, or `in_place` without a forkserver, refuses it: {0}")]
+    #[error(
+        "the executable cannot be run again; an outer sandbox, or `in_place` without a forkserver, refuses it: {0}"
+    )]
     Refused(#[source] io::Error),
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
     #[error("the forkserver does not serve: {0}")]
     NotServing(String),
+    #[error("the forkserver has ended")]
+    Gone,
+    #[error(
+        "this process was restricted in place, and this thread has other ids, capabilities, namespaces, filters or \
+         another umask since: its worker might be freer than it is"
+    )]
+    Changed,
+    #[error(transparent)]
+    Ambiguous(#[from] Ambiguous),
 }
 
 impl StartError {
@@ -72,16 +90,44 @@ pub(crate) struct Forkserver {
 /// A forked, waiting worker. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    pub(crate) channel: OwnedFd,
+    /// Where it reads its job.
+    pub(crate) job: OwnedFd,
+    /// Where it replies: a pipe, over which no descriptors can come. Those that come over a socket are closed by
+    /// whoever receives, which for a socket that lingers takes as long as its sender likes.
+    pub(crate) reply: OwnedFd,
     pub(crate) supervision: OwnedFd,
     _server: Arc<Forkserver>,
 }
 
+impl Drop for Worker {
+    /// A forked child of this process may hold copies of the sockets, so closing ours might not be noticed.
+    fn drop(&mut self) {
+        for socket in [&self.supervision, &self.job] {
+            rustix::net::shutdown(socket, Shutdown::Both).unwrap_or_default();
+        }
+    }
+}
+
+impl Drop for Forkserver {
+    /// As for a worker.
+    fn drop(&mut self) {
+        rustix::net::shutdown(&self.control, Shutdown::Both).unwrap_or_default();
+    }
+}
+
 /// What this process knows of its forkserver; a forked child begins anew.
 struct State {
-    /// For whom it was started, and it. Held only to look.
-    current: Mutex<Option<(Identity, Arc<Cell>)>>,
+    /// Held only to look.
+    current: Mutex<Option<Current>>,
     leader: Option<File>,
+}
+
+/// A forkserver and for whom it was started.
+struct Current {
+    identity: Identity,
+    cell: Arc<Cell>,
+    /// It took on what `in_place` did to this process, and no other could be started any more.
+    is_last: bool,
 }
 
 type Cell = OnceCell<Arc<Forkserver>>;
@@ -107,32 +153,49 @@ pub(crate) fn start_for_program() -> Result<Arc<Forkserver>, StartError> {
     current_with(&args)
 }
 
-/// Starts the forkserver, if it is not there yet, and has it take on a restriction before this process does.
-pub(crate) fn restrict_first(locks: &Locks) -> Result<(), StartError> {
-    current()?.restrict(locks)
+/// Starts the forkserver, if it is not there yet, and has it take on a restriction before this process does. One
+/// that died is noticed here.
+pub(crate) fn restrict_first(locks: &Locks) -> Result<Arc<Forkserver>, StartError> {
+    for _ in 0..2 {
+        let server = current()?;
+        match server.restrict(locks) {
+            Err(StartError::Gone) => state()?.forget(&server),
+            restricted => return restricted.map(|()| server),
+        }
+    }
+    Err(StartError::Gone)
 }
 
 /// What the restriction changed about this process is what the forkserver took on too.
-pub(crate) fn restricted() -> Result<(), StartError> {
+pub(crate) fn restricted(server: &Arc<Forkserver>) -> Result<(), StartError> {
     let state = state()?;
     let identity = state.identity()?;
-    if let Some((known, _)) = state.lock().as_mut() {
-        *known = identity;
+    let mut current = state.lock();
+    match current.as_mut().filter(|current| current.is(server)) {
+        Some(current) => {
+            current.identity = identity;
+            current.is_last = true;
+            Ok(())
+        }
+        // It died meanwhile, and what another thread started in its place is free.
+        None => {
+            *current = None;
+            Err(StartError::Gone)
+        }
     }
-    Ok(())
 }
 
 /// The restriction failed here, so the forkserver that took it on is stricter than this process: the next call
 /// starts another.
-pub(crate) fn not_restricted() {
+pub(crate) fn not_restricted(server: &Arc<Forkserver>) {
     if let Ok(state) = state() {
-        *state.lock() = None;
+        state.forget(server);
     }
 }
 
 fn current_with(args: &[CString]) -> Result<Arc<Forkserver>, StartError> {
     let state = state()?;
-    let cell = state.cell_for(state.identity()?);
+    let cell = state.cell_for(state.identity()?)?;
     cell.get_or_try_init(|| Forkserver::start(args).map(Arc::new)).cloned()
 }
 
@@ -146,22 +209,31 @@ impl State {
         Identity::of_caller(self.leader.as_ref()).map_err(system("who this process is"))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Identity, Arc<Cell>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A server of another identity goes when its last call is over.
-    fn cell_for(&self, identity: Identity) -> Arc<Cell> {
+    fn cell_for(&self, identity: Identity) -> Result<Arc<Cell>, StartError> {
         let mut current = self.lock();
         match &*current {
-            Some((known, cell)) if *known == identity => Arc::clone(cell),
-            _ => Arc::clone(&current.insert((identity, Arc::new(Cell::new()))).1),
+            Some(known) if known.identity == identity => Ok(Arc::clone(&known.cell)),
+            Some(known) if known.is_last => Err(StartError::Changed),
+            _ => {
+                let new = Current { identity, cell: Arc::default(), is_last: false };
+                Ok(Arc::clone(&current.insert(new).cell))
+            }
         }
     }
 
     fn forget(&self, server: &Arc<Forkserver>) {
-        let mut current = self.lock();
-        current.take_if(|(_, cell)| cell.get().is_some_and(|known| Arc::ptr_eq(known, server)));
+        self.lock().take_if(|current| current.is(server));
+    }
+}
+
+impl Current {
+    fn is(&self, server: &Arc<Forkserver>) -> bool {
+        self.cell.get().is_some_and(|known| Arc::ptr_eq(known, server))
     }
 }
 
@@ -202,8 +274,13 @@ impl Forkserver {
             .map_err(system("/dev/null for the forkserver"))?;
         let (control, theirs) = pair()?;
         let env = [loader_variables(), vec![mark()]].concat();
-        sys::spawn::detached(exe.as_fd(), null.as_fd(), theirs.as_fd(), args, &env)
-            .map_err(|error| if is_denied(&error) { StartError::Refused(error) } else { system("the forkserver's start")(error) })?;
+        sys::spawn::detached(exe.as_fd(), null.as_fd(), theirs.as_fd(), args, &env).map_err(|error| {
+            if is_denied(&error) {
+                StartError::Refused(error)
+            } else {
+                system("the forkserver's start")(error)
+            }
+        })?;
         drop(theirs);
         let kernel = wait_until_ready(&control)?;
         let server = Forkserver { control, image, kernel };
@@ -226,12 +303,17 @@ impl Forkserver {
     /// Asks for a worker; `None` if the forkserver is gone, which is then forgotten.
     pub(crate) fn fork(self: &Arc<Self>, timeout: Option<Duration>) -> Result<Option<Worker>, StartError> {
         let (supervision, report) = pair()?;
-        let flags = SocketFlags::CLOEXEC;
-        let (channel, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .map_err(system("a socket pair for a worker"))?;
-        let fds = [theirs.as_fd(), report.as_fd()];
+        let (job, their_job) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .map_err(system("a socket pair for a worker"))?;
+        let (reply, their_reply) = pipe_with(PipeFlags::CLOEXEC).map_err(system("a pipe for a worker"))?;
+        // The flag is that of our end alone: the two ends are two open files.
+        rustix::fs::fcntl_setfl(&reply, OFlags::NONBLOCK).map_err(system("a pipe for a worker"))?;
+        // Only for speed; an ordinary user may have so many.
+        rustix::pipe::fcntl_setpipe_size(&reply, REPLY_BUFFER).unwrap_or_default();
+        let fds = [their_job.as_fd(), their_reply.as_fd(), report.as_fd()];
         match message::send(self.control.as_fd(), &Request::Fork { timeout }, &fds) {
-            Ok(()) => Ok(Some(Worker { channel, supervision, _server: Arc::clone(self) })),
+            Ok(()) => Ok(Some(Worker { job, reply, supervision, _server: Arc::clone(self) })),
             Err(Errno::PIPE | Errno::CONNRESET) => {
                 state()?.forget(self);
                 Ok(None)
@@ -250,23 +332,42 @@ impl Forkserver {
         }
     }
 
+    /// After a call whose deadline it did not keep: it is stopped, or worse. The next call starts another, if one can
+    /// be started.
+    pub(crate) fn give_up(self: &Arc<Self>) {
+        if let Ok(state) = state() {
+            state.lock().take_if(|current| current.is(self) && !current.is_last);
+        }
+    }
+
     fn restrict(&self, locks: &Locks) -> Result<(), StartError> {
         let fds: Vec<_> = locks.rulesets.iter().map(AsFd::as_fd).collect();
-        let request = Request::Restrict { filter: locks.filter.clone() };
-        message::send(self.control.as_fd(), &request, &fds).map_err(system("restricting the forkserver"))?;
-        match message::receive::<Restricted>(self.control.as_fd(), RecvFlags::empty()) {
+        let request = Request::Restrict { rulesets: fds.len(), filter: locks.filter.clone() };
+        match message::send(self.control.as_fd(), &request, &fds) {
+            Ok(()) => {}
+            Err(Errno::PIPE | Errno::CONNRESET) => return Err(StartError::Gone),
+            Err(errno) => return Err(system("restricting the forkserver")(errno)),
+        }
+        wait_for_message(&self.control);
+        match message::receive::<Restricted>(self.control.as_fd(), RecvFlags::DONTWAIT) {
             Ok(Some((Ok(()), _))) => Ok(()),
             Ok(Some((Err(why), _))) => Err(StartError::NotServing(why)),
-            Ok(None) => Err(StartError::NotServing("it ended when it was to restrict itself".into())),
+            Ok(None) | Err(Errno::CONNRESET) => Err(StartError::Gone),
             Err(errno) => Err(system("restricting the forkserver")(errno)),
         }
     }
 }
 
-fn wait_until_ready(control: &OwnedFd) -> Result<Kernel, StartError> {
+/// As long as initialisers may take.
+fn wait_for_message(control: &OwnedFd) {
+    let deadline = Instant::now() + PATIENCE;
     let mut fds = [PollFd::new(control, PollFlags::IN)];
-    let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
-    while poll(&mut fds, Some(&patience)) == Err(Errno::INTR) {}
+    let left = || Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok();
+    while poll(&mut fds, left().as_ref()) == Err(Errno::INTR) {}
+}
+
+fn wait_until_ready(control: &OwnedFd) -> Result<Kernel, StartError> {
+    wait_for_message(control);
     let hello = message::receive::<Hello>(control.as_fd(), RecvFlags::DONTWAIT);
     let not_serving = |why: &str| Err(StartError::NotServing(why.into()));
     match hello {
@@ -332,15 +433,12 @@ fn mark() -> CString {
 fn loader_variables() -> Vec<CString> {
     std::env::vars_os()
         .filter(|(name, _)| name.as_bytes().starts_with(b"LD_") || name == "GLIBC_TUNABLES")
-        .filter_map(|(name, value)| {
-            CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
-        })
+        .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect()
 }
 
 /// Whether this process is a worker, or the calling thread in a sandbox of ours: from there no worker can be
 /// asked for.
-pub(crate) fn is_out_of_reach() -> bool {
-    use crate::enforce::mark::is_inside;
-    is_inside(Placement::Process) || is_inside(Placement::Thread)
+pub(crate) fn is_out_of_reach() -> Result<bool, Ambiguous> {
+    Ok(is_inside(Placement::Process)? || is_inside(Placement::Thread)?)
 }

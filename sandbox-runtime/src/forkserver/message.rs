@@ -14,13 +14,14 @@ use std::time::Duration;
 /// Host to forkserver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// Fork a worker. Descriptors: its channel, and the socket on which to report its end.
+    /// Fork a worker. Descriptors: where it reads its job, where it replies, and the socket on which to report
+    /// its end.
     Fork {
         /// Kill it then.
         timeout: Option<Duration>,
     },
-    /// Restrict yourself, for good. Descriptors: rulesets. Answered by [`Restricted`].
-    Restrict { filter: Option<Filter> },
+    /// Restrict yourself, for good. Descriptors: so many rulesets. Answered by [`Restricted`].
+    Restrict { rulesets: usize, filter: Option<Filter> },
 }
 
 /// Forkserver to host: ready, on this kernel, or why not.
@@ -48,12 +49,17 @@ pub(crate) enum End {
 /// The longest message; a filter is the largest part.
 const LONGEST: usize = 64 * 1024;
 
-pub(super) fn send<T: Serialize>(socket: BorrowedFd<'_>, message: &T, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+pub(super) fn send<T: Serialize>(
+    socket: BorrowedFd<'_>,
+    message: &T,
+    fds: &[BorrowedFd<'_>],
+) -> Result<(), Errno> {
     let bytes = postcard::to_allocvec(message).map_err(|_| Errno::INVAL)?;
     crate::wire::send(socket, &[IoSlice::new(&bytes)], fds, SendFlags::empty()).map(drop)
 }
 
-/// A message with its descriptors; `None` at the end of the stream.
+/// A message with its descriptors; `None` at the end of the stream. The kernel drops descriptors for which the
+/// receiver has no room: each request says how many it has.
 pub(super) fn receive<T: DeserializeOwned>(
     socket: BorrowedFd<'_>,
     flags: RecvFlags,
@@ -63,9 +69,10 @@ pub(super) fn receive<T: DeserializeOwned>(
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
         let mut parts = [IoSliceMut::new(&mut bytes)];
-        match rustix::net::recvmsg(socket.as_fd(), &mut parts, &mut control, flags | RecvFlags::CMSG_CLOEXEC) {
+        match rustix::net::recvmsg(socket.as_fd(), &mut parts, &mut control, flags | RecvFlags::CMSG_CLOEXEC)
+        {
             Err(Errno::INTR) => {}
-            result => break result?.bytes,
+            result => break result?,
         }
     };
     let mut fds = Vec::new();
@@ -74,9 +81,9 @@ pub(super) fn receive<T: DeserializeOwned>(
             fds.extend(some);
         }
     }
-    if received == 0 {
+    if received.bytes == 0 {
         return Ok(None);
     }
-    let message = postcard::from_bytes(&bytes[..received]).map_err(|_| Errno::BADMSG)?;
+    let message = postcard::from_bytes(&bytes[..received.bytes]).map_err(|_| Errno::BADMSG)?;
     Ok(Some((message, fds)))
 }

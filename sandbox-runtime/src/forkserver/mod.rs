@@ -10,6 +10,7 @@ mod serve;
 mod server;
 
 pub(crate) use host::{
-    Forkserver, StartError, Worker, current, is_out_of_reach, not_restricted, restrict_first, restricted, start_for_program,
+    Forkserver, StartError, Worker, current, is_out_of_reach, not_restricted, restrict_first, restricted,
+    start_for_program,
 };
 pub(crate) use message::{End, Report};

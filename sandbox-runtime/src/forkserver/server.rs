@@ -7,6 +7,7 @@ use crate::sys::process::{self, Ended, Fork};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::collections::HashMap;
@@ -37,7 +38,8 @@ impl<'a> Server<'a> {
         // What a worker leaves behind becomes our child, and is ended.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let host = Pid::from_raw(process::peer(control.as_fd())?.pid);
-        let list = rustix::fs::open("/proc/thread-self/children", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let list =
+            rustix::fs::open("/proc/thread-self/children", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         Ok(Server {
             control,
             host: host.and_then(|host| rustix::process::pidfd_open(host, PidfdFlags::empty()).ok()),
@@ -65,22 +67,32 @@ impl<'a> Server<'a> {
     }
 
     fn wait(&self) -> Ready {
-        let workers: Vec<(&Pid, &Worker)> = self.workers.iter().filter(|(_, worker)| !worker.killed).collect();
-        let mut fds = vec![PollFd::new(self.control, PollFlags::IN), PollFd::new(&self.children, PollFlags::IN)];
+        let workers: Vec<(&Pid, &Worker)> =
+            self.workers.iter().filter(|(_, worker)| !worker.killed).collect();
+        let mut fds =
+            vec![PollFd::new(self.control, PollFlags::IN), PollFd::new(&self.children, PollFlags::IN)];
         fds.extend(workers.iter().map(|(_, worker)| PollFd::new(&worker.supervision, PollFlags::empty())));
         fds.extend(self.host.as_ref().map(|host| PollFd::new(host, PollFlags::IN)));
         let deadline = workers.iter().filter_map(|(_, worker)| worker.deadline).min();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        if poll(&mut fds, left.as_ref()).is_err() {
-            return Ready::default();
+        match poll(&mut fds, left.as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ready::default(),
+            // Nothing can be watched over any more: it has more descriptors than a limit that was lowered allows.
+            Err(_) => return Ready { host_is_gone: true, ..Ready::default() },
         }
         let is_set = |fd: &PollFd<'_>| !fd.revents().is_empty();
         let of_workers = &fds[2..2 + workers.len()];
         Ready {
             request: is_set(&fds[0]),
             child: is_set(&fds[1]),
-            let_go: workers.iter().zip(of_workers).filter(|(_, fd)| is_set(fd)).map(|((pid, _), _)| **pid).collect(),
+            let_go: workers
+                .iter()
+                .zip(of_workers)
+                .filter(|(_, fd)| is_set(fd))
+                .map(|((pid, _), _)| **pid)
+                .collect(),
             host_is_gone: fds[2 + workers.len()..].iter().any(is_set),
         }
     }
@@ -88,20 +100,23 @@ impl<'a> Server<'a> {
     fn serve_request(&mut self) {
         match message::receive::<Request>(self.control.as_fd(), RecvFlags::DONTWAIT) {
             Ok(Some((Request::Fork { timeout }, fds))) => {
-                if let Ok([channel, supervision]) = <[OwnedFd; 2]>::try_from(fds) {
-                    self.fork(channel, supervision, timeout);
+                // Without room for them they are closed, which the caller sees.
+                if let Ok([job, reply, supervision]) = <[OwnedFd; 3]>::try_from(fds) {
+                    self.fork([job, reply], supervision, timeout);
                 }
             }
-            Ok(Some((Request::Restrict { filter }, rulesets))) => self.restrict(&Locks { rulesets, recipe: None, filter }),
-            Err(rustix::io::Errno::AGAIN) => {}
+            Ok(Some((Request::Restrict { rulesets, filter }, fds))) => {
+                self.restrict(rulesets, &Locks { rulesets: fds, recipe: None, filter });
+            }
+            Err(Errno::AGAIN) => {}
             Ok(None) | Err(_) => self.end(),
         }
     }
 
-    fn fork(&mut self, channel: OwnedFd, supervision: OwnedFd, timeout: Option<Duration>) {
+    fn fork(&mut self, channels: [OwnedFd; 2], supervision: OwnedFd, timeout: Option<Duration>) {
         let here = rustix::process::getpid();
         match process::fork() {
-            Ok(Fork::Child) => crate::worker::run(channel, here),
+            Ok(Fork::Child) => crate::worker::run(channels, here),
             Ok(Fork::Parent(pid)) => {
                 let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
                 self.workers.insert(pid, Worker { supervision, deadline, timed_out: false, killed: false });
@@ -113,8 +128,11 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn restrict(&self, locks: &Locks) {
-        let restricted: Restricted = locks.close().map(drop).map_err(|error| error.to_string());
+    fn restrict(&self, rulesets: usize, locks: &Locks) {
+        let restricted: Restricted = match locks.rulesets.len() == rulesets {
+            true => locks.close().map(drop).map_err(|error| error.to_string()),
+            false => Err("rulesets were lost on the way".into()),
+        };
         let is_restricted = restricted.is_ok();
         // A host that does not hear of it does not go on; half a restriction must not serve.
         if message::send(self.control.as_fd(), &restricted, &[]).is_err() || !is_restricted {
@@ -126,6 +144,11 @@ impl<'a> Server<'a> {
         let mut scratch = [0; 1024];
         while rustix::io::read(&self.children, &mut scratch).is_ok_and(|length| length > 0) {}
         while let Some(ended) = process::reap_any() {
+            if !ended.has_ended() {
+                // It stopped: a body that asks to be traced stops under us. We trace nobody.
+                kill(ended.pid);
+                continue;
+            }
             if let Some(worker) = self.workers.remove(&ended.pid) {
                 report(worker.supervision.as_fd(), worker.end(&ended), ended.max_rss);
             }

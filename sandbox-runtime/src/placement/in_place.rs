@@ -1,6 +1,6 @@
 //! The caller's own process, restricted for good.
 
-use super::{plan_for, thread};
+use super::{is_out_of_reach, plan_for, thread};
 use crate::enforce::{Enforced, Locks};
 use crate::error::Error;
 use crate::forkserver;
@@ -27,27 +27,26 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
     let refused = |what: &str| Error::launch(function.name, what, None);
     thread::while_none_lives(|| {
         let threads = check_threads(function, &plan)?;
-        let has_workers = !forkserver::is_out_of_reach() && needs_forkserver();
-        if has_workers {
-            // A worker must be as restricted as this program is going to be, and afterwards the forkserver
-            // could not be started any more.
-            forkserver::restrict_first(&locks).map_err(|error| cannot_start(function, &error))?;
-        }
+        // A worker must be as restricted as this program is going to be, and afterwards the forkserver could not
+        // be started any more.
+        let has_workers = needs_forkserver() && !is_out_of_reach(function)?;
+        let server = has_workers.then(|| forkserver::restrict_first(&locks)).transpose();
+        let server = server.map_err(|error| cannot_start(function, &error))?;
         let enforced = match threads {
             1 => locks.close(),
             _ if plan.has_tsync() => locks.close_all_threads(),
             _ => locks.close_each_thread(),
         };
-        if has_workers && enforced.is_err() {
-            forkserver::not_restricted();
+        if let (Some(server), Err(_)) = (&server, &enforced) {
+            forkserver::not_restricted(server);
         }
         let enforced = enforced.map_err(|error| error.of(function.name))?;
-        if has_workers {
-            forkserver::restricted().map_err(|error| cannot_start(function, &error))?;
+        if let Some(server) = server {
+            forkserver::restricted(&server).map_err(|error| cannot_start(function, &error))?;
         }
         Ok(enforced)
     })
-    .ok_or_else(|| refused("sandboxed threads live, and restricting all threads would loosen theirs"))?
+    .ok_or_else(|| refused("sandboxed threads live, whose restrictions this would loosen, or another thread does the same now"))?
 }
 
 /// How many threads there are, if they can all be restricted.

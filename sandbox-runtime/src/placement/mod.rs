@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Ran};
 use crate::plan::{Kernel, Lost, Placement, Plan, plan};
 use crate::policy::Policy;
 use crate::registry::Function;
+use crate::{forkserver, pool};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -25,6 +26,11 @@ fn plan_for(
     Ok(plan)
 }
 
+/// Whether the calling thread is in a sandbox from where no worker can be asked for.
+fn is_out_of_reach(function: &Function) -> Result<bool, Error> {
+    forkserver::is_out_of_reach().map_err(|error| pool::cannot_start(function, &error.into()))
+}
+
 /// Once per function.
 fn report_lost(function: &'static Function, plan: &Plan) {
     static REPORTED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
@@ -34,7 +40,10 @@ fn report_lost(function: &'static Function, plan: &Plan) {
     let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
     if reported.insert(std::ptr::from_ref(function) as usize) {
         let (name, placement) = (function.name, plan.placement);
-        log::warn!("sandbox of `{name}` in `{placement}` does not hold: {}", lost_by_need(&plan.lost).join("; "));
+        log::warn!(
+            "sandbox of `{name}` in `{placement}` does not hold: {}",
+            lost_by_need(&plan.lost).join("; ")
+        );
     }
 }
 

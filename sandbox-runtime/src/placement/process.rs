@@ -24,7 +24,7 @@ pub(crate) fn call(
     entry: Entry,
     arguments: &Outgoing<'_>,
 ) -> Result<Vec<u8>, Error> {
-    if forkserver::is_out_of_reach() {
+    if super::is_out_of_reach(function)? {
         return nested(function, policy, entry, arguments);
     }
     let plan = plan_for(function, policy, Placement::Process, pool::kernel(function)?)?;
@@ -39,18 +39,24 @@ pub(crate) fn call(
 
 /// `fn main` in a worker: its arguments, stdin and environment are the program's, its end is too.
 pub(crate) fn program(function: &'static Function, policy: &Policy, entry: Entry) -> ! {
-    let plan = pool::kernel(function).and_then(|kernel| plan_for(function, policy, Placement::Process, kernel));
+    // With the program's arguments, so before anything else starts the forkserver.
+    let kernel = forkserver::start_for_program().map_err(|error| pool::cannot_start(function, &error));
+    let kernel = kernel.and_then(|_| pool::kernel(function));
+    let plan = kernel.and_then(|kernel| plan_for(function, policy, Placement::Process, kernel));
     let outcome = plan.and_then(|plan| {
         let locks = Locks::prepare(&plan, function)?;
-        let (worker, server) = pool::worker_for_program(function, plan.timeout)?;
-        let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| {
-            Error::launch(function.name, format!("stdin: {error}"), Some(error.into()))
-        })?;
+        let (worker, server) = pool::worker(function, plan.timeout)?;
+        let stdin = std::io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| Error::launch(function.name, format!("stdin: {error}"), Some(error.into())))?;
         Prepared { function, plan: &plan, locks, worker, server }.run(entry, &Outgoing::new(), Some(stdin))
     });
     match outcome {
         Ok(Outcome::Exit(code)) => std::process::exit(code),
-        Ok(Outcome::Returned(_)) => crate::call::refuse_to_start(super::bad_data(function, "a result of `main`".into())),
+        Ok(Outcome::Returned(_)) => {
+            crate::call::refuse_to_start(super::bad_data(function, "a result of `main`".into()))
+        }
         Err(error) => match error.signal() {
             Some(signal) => crate::sys::process::die_by(signal),
             None => crate::call::refuse_to_start(error),
@@ -81,17 +87,24 @@ impl Prepared<'_> {
         // In the order of the fields of `Received`.
         let Locks { rulesets, recipe, .. } = &self.locks;
         let paths = recipe.iter().flat_map(|recipe| &recipe.paths);
-        let fds: Vec<BorrowedFd<'_>> = (stdin.iter().chain(&stdio).chain(&directory).chain(rulesets).chain(paths))
-            .map(AsFd::as_fd)
-            .chain(arguments.fds().iter().copied())
-            .collect();
+        let fds: Vec<BorrowedFd<'_>> =
+            (stdin.iter().chain(&stdio).chain(&directory).chain(rulesets).chain(paths))
+                .map(AsFd::as_fd)
+                .chain(arguments.fds().iter().copied())
+                .collect();
         let sending = Sending::new(&prelude, arguments, fds).map_err(|error| self.unsendable(&error))?;
         let transcript = Exchange::new(&self.worker, sending, &mut relay, self.plan.timeout).run();
-        if transcript.abandoned {
+        if transcript.stuck {
+            self.server.give_up();
+        } else if transcript.abandoned {
             self.server.forget_if_gone();
         }
-        let circumstances =
-            Circumstances { function: self.function, plan: self.plan, relay: &relay, is_program: job.program };
+        let circumstances = Circumstances {
+            function: self.function,
+            plan: self.plan,
+            relay: &relay,
+            is_program: job.program,
+        };
         let outcome = circumstances.outcome(transcript)?;
         self.log_captured(&relay);
         Ok(outcome)
@@ -156,7 +169,7 @@ fn nested(
         Error::launch(function.name, format!("a descriptor of the arguments: {error}"), Some(error.into()))
     })?;
     let mut caller = Nested::default();
-    let result = thread::call(function, policy, || {
+    let result = thread::call(function, &policy.without_limits(), || {
         entry(&mut crate::call::Call::new(Incoming::new(&bytes, fds), &mut caller))
     })?;
     let at = if caller.begun { Ran::Yes } else { Ran::No };

@@ -32,13 +32,16 @@ impl Sockets {
 pub struct FilterPlan {
     /// The placement, which whoever runs under the filter can ask for: see `enforce::mark`.
     pub mark: Placement,
-    /// The kinds of sockets that may be made.
+    /// The kinds of sockets that may be made. Without any, a socket that was handed over sends to its peer alone: an
+    /// address is refused, and in a worker also `sendmsg(2)`, which has it in memory. (Elsewhere the program's own
+    /// descriptors pass by `sendmsg`.)
     pub sockets: Sockets,
     /// Refuse `listen(2)`.
     pub listen: bool,
     /// Refuse `MSG_FASTOPEN`, which before Linux 7.2 passes by Landlock's `connect_tcp`.
     pub fastopen: bool,
-    /// Refuse `execve(2)`, which Landlock lets run anonymous memory.
+    /// Refuse `execve(2)`, which Landlock lets run anonymous memory; where programs may be run, refuse executable
+    /// memory files (`memfd_create(2)` without `MFD_NOEXEC_SEAL`).
     pub execute: bool,
     /// Refuse changing mode, owner, times and extended attributes.
     pub metadata: bool,

@@ -131,11 +131,15 @@ impl fmt::Display for Promise {
             Promise::Signal => f.write_str("no signal to processes outside the sandbox"),
             Promise::Ptrace => f.write_str("no ptrace of processes outside the sandbox"),
             Promise::Metadata => f.write_str("no change of file mode, owner, times or extended attributes"),
-            Promise::Existence => f.write_str("existence and metadata of files outside the grants are hidden"),
+            Promise::Existence => {
+                f.write_str("existence and metadata of files outside the grants are hidden")
+            }
             Promise::NewProcesses => f.write_str("no new processes"),
             Promise::OtherSystemCalls => f.write_str("no other system calls that reach other processes"),
             Promise::Memory => f.write_str("at most the given memory"),
-            Promise::UncountedMemory => f.write_str("no memory that the limit does not count (memfd, System V)"),
+            Promise::UncountedMemory => {
+                f.write_str("no memory that the limit does not count (memfd, System V)")
+            }
             Promise::Timeout => f.write_str("at most the given wall time"),
             Promise::HostStdio => f.write_str("the host's terminal and output streams are out of reach"),
             Promise::Environment => f.write_str("no environment variables but the named"),
@@ -162,11 +166,13 @@ pub enum Layer {
 }
 
 impl Layer {
-    fn is_there(self, kernel: Kernel) -> bool {
+    fn is_there(self, kernel: Kernel, placement: Placement) -> bool {
         match self {
             Layer::Landlock(least) => kernel.abi >= least,
             Layer::Filter => kernel.seccomp,
-            Layer::Rlimit | Layer::Forkserver | Layer::Nothing => true,
+            // Without the signal scope a worker could stop the forkserver that is to kill it.
+            Layer::Forkserver => placement == Placement::Process && kernel.abi >= 6,
+            Layer::Rlimit | Layer::Nothing => placement == Placement::Process,
             Layer::DefaultDenyFilter => false,
         }
     }
@@ -255,7 +261,9 @@ impl fmt::Display for Unenforceable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let needed = self.lost.iter().filter_map(Lost::least_abi).max().unwrap_or(0);
         match (needed, self.kernel.abi) {
-            (1.., 0) => write!(f, "it needs Landlock ABI {needed}, and this kernel has no Landlock, to hold ")?,
+            (1.., 0) => {
+                write!(f, "it needs Landlock ABI {needed}, and this kernel has no Landlock, to hold ")?
+            }
             (needed, has) if needed > has => {
                 write!(f, "it needs Landlock ABI {needed}, and this kernel has {has}, to hold ")?;
             }
@@ -298,7 +306,9 @@ impl Lost {
         match policy.demand {
             Demand::Strict => true,
             Demand::BestEffort => false,
-            Demand::Default if is_about_files(self.promise) || is_named(self.promise, policy) => true,
+            Demand::Default if is_about_files(self.promise) || is_named(self.promise, policy, placement) => {
+                true
+            }
             // What only the filter to come will hold is reported until then.
             Demand::Default => {
                 placement == Placement::Process && !self.could.contains(&Layer::DefaultDenyFilter)
@@ -314,12 +324,13 @@ impl Lost {
 /// The promises that must be held and cannot be: see the table in the crate's documentation.
 pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Plan, Unenforceable> {
     let kernel = Kernel { abi: kernel.abi.min(NEWEST_ABI), ..kernel };
-    let policy = &policy.expanded(kernel.abi);
+    let (written, policy) = (policy, &policy.expanded(kernel.abi));
     let sockets = Sockets::needed_by(policy);
     let (mut held, mut lost) = (BTreeMap::new(), Vec::new());
-    for promise in promises(policy, placement) {
+    for promise in promises(policy, written, placement) {
         let could = layers(promise, policy, placement, sockets);
-        let mut by: Vec<Layer> = could.iter().copied().filter(|layer| layer.is_there(kernel)).collect();
+        let mut by: Vec<Layer> =
+            could.iter().copied().filter(|layer| layer.is_there(kernel, placement)).collect();
         if promise == Promise::File(Access::TRUNCATE) {
             // The filter refuses more than the promise says, so it is for want of the other alone.
             by.truncate(1);
@@ -351,11 +362,17 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
     })
 }
 
-/// Every promise that a policy makes in a placement.
-fn promises(policy: &Policy, placement: Placement) -> Vec<Promise> {
+/// Every promise that a policy makes in a placement; `written` is the policy without its presets spelled out.
+fn promises(policy: &Policy, written: &Policy, placement: Placement) -> Vec<Promise> {
     let mut all: Vec<Promise> = Access::ALL.iter().map(|right| Promise::File(right.0)).collect();
     all.extend(NetAccess::ALL.into_iter().filter(|access| !opens_port(*access, policy)).map(Promise::Port));
-    all.extend([Promise::Listen, Promise::OtherSockets, Promise::IoUring, Promise::Ptrace, Promise::Existence]);
+    all.extend([
+        Promise::Listen,
+        Promise::OtherSockets,
+        Promise::IoUring,
+        Promise::Ptrace,
+        Promise::Existence,
+    ]);
     let mut unless = |what, promise| {
         if !policy.allows(what) {
             all.push(promise);
@@ -364,14 +381,30 @@ fn promises(policy: &Policy, placement: Placement) -> Vec<Promise> {
     unless(Allow::AbstractUnixSocket, Promise::AbstractUnixSocket);
     unless(Allow::Signal, Promise::Signal);
     unless(Allow::Metadata, Promise::Metadata);
-    if placement == Placement::Process {
-        all.extend(promises_of_a_worker(policy));
-    }
+    all.extend(match placement {
+        Placement::Process => promises_of_a_worker(policy),
+        Placement::Thread | Placement::InPlace => named_limits(written),
+    });
     all
 }
 
+/// What only a worker can be held to, where the policy asks for it by name. (The attribute refuses that when it is
+/// compiled; a policy made in code comes here.)
+fn named_limits(written: &Policy) -> Vec<Promise> {
+    let named = [
+        (matches!(written.memory, Some(Memory::Bytes(_))), Promise::Memory),
+        (matches!(written.timeout, Some(Timeout::After(_))), Promise::Timeout),
+        (!written.env.is_empty(), Promise::Environment),
+        (matches!(written.stdio, Stdio::Null | Stdio::Capture), Promise::HostStdio),
+    ];
+    named.into_iter().filter(|(is_named, _)| *is_named).map(|(_, promise)| promise).collect()
+}
+
 fn promises_of_a_worker(policy: &Policy) -> Vec<Promise> {
-    let mut all = vec![Promise::OtherSystemCalls, Promise::Environment];
+    let mut all = vec![Promise::OtherSystemCalls];
+    if !policy.is_program {
+        all.push(Promise::Environment);
+    }
     if !policy.names_right(Access::EXECUTE) {
         all.push(Promise::NewProcesses);
     }
@@ -381,7 +414,7 @@ fn promises_of_a_worker(policy: &Policy) -> Vec<Promise> {
     if timeout(policy).is_some() {
         all.push(Promise::Timeout);
     }
-    if policy.stdio != Stdio::Inherit {
+    if policy.stdio != Stdio::Inherit && !policy.is_program {
         all.push(Promise::HostStdio);
     }
     all
@@ -398,7 +431,10 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
     let filter_if = |refused: bool, layer| if refused { vec![layer, Layer::Filter] } else { vec![layer] };
     // In a thread or in place only single calls are refused, so these promises have no second layer there.
     let or_default_deny = |layer: Option<Layer>| -> Vec<Layer> {
-        layer.into_iter().chain((placement == Placement::Process).then_some(Layer::DefaultDenyFilter)).collect()
+        layer
+            .into_iter()
+            .chain((placement == Placement::Process).then_some(Layer::DefaultDenyFilter))
+            .collect()
     };
     match promise {
         Promise::File(Access::RESOLVE_UNIX) => filter_if(!sockets.unix, Layer::Landlock(9)),
@@ -423,7 +459,9 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
             or_default_deny(None)
         }
         Promise::Memory => vec![Layer::Rlimit],
-        Promise::Timeout => vec![Layer::Forkserver],
+        // A worker that may send signals outside may send them to the forkserver.
+        Promise::Timeout if policy.allows(Allow::Signal) => or_default_deny(None),
+        Promise::Timeout => or_default_deny(Some(Layer::Forkserver)),
         Promise::HostStdio | Promise::Environment => vec![Layer::Nothing],
     }
 }
@@ -434,9 +472,12 @@ fn is_about_files(promise: Promise) -> bool {
         if !matches!(right, Access::IOCTL_DEV | Access::RESOLVE_UNIX))
 }
 
-/// Whether the attribute names this kind of access.
-fn is_named(promise: Promise, policy: &Policy) -> bool {
+/// Whether the attribute names this kind of access, or a limit in a placement that has none.
+fn is_named(promise: Promise, policy: &Policy, placement: Placement) -> bool {
     match promise {
+        Promise::Memory | Promise::Timeout | Promise::Environment | Promise::HostStdio => {
+            placement != Placement::Process
+        }
         Promise::File(right) => policy.names_right(right),
         Promise::Port(access) => policy.names_port(access),
         _ => false,

@@ -48,14 +48,14 @@ const HOLDERS: &[(Promise, Option<u32>, bool, bool)] = &[
 ];
 
 /// What only a worker promises, and what holds it.
-const HOLDERS_OF_A_WORKER: &[(Promise, Layer)] = &[
-    (Promise::NewProcesses, Layer::DefaultDenyFilter),
-    (Promise::OtherSystemCalls, Layer::DefaultDenyFilter),
-    (Promise::UncountedMemory, Layer::DefaultDenyFilter),
-    (Promise::Memory, Layer::Rlimit),
-    (Promise::Timeout, Layer::Forkserver),
-    (Promise::HostStdio, Layer::Nothing),
-    (Promise::Environment, Layer::Nothing),
+const HOLDERS_OF_A_WORKER: &[(Promise, &[Layer])] = &[
+    (Promise::NewProcesses, &[Layer::DefaultDenyFilter]),
+    (Promise::OtherSystemCalls, &[Layer::DefaultDenyFilter]),
+    (Promise::UncountedMemory, &[Layer::DefaultDenyFilter]),
+    (Promise::Memory, &[Layer::Rlimit]),
+    (Promise::Timeout, &[Layer::Forkserver, Layer::DefaultDenyFilter]),
+    (Promise::HostStdio, &[Layer::Nothing]),
+    (Promise::Environment, &[Layer::Nothing]),
 ];
 
 /// The layers of a row in a placement, there or not.
@@ -71,7 +71,7 @@ fn layers_of(row: &(Promise, Option<u32>, bool, bool), placement: Placement) -> 
 fn all_layers(placement: Placement) -> BTreeMap<Promise, Vec<Layer>> {
     let mut all: BTreeMap<_, _> = HOLDERS.iter().map(|row| (row.0, layers_of(row, placement))).collect();
     if placement == Placement::Process {
-        all.extend(HOLDERS_OF_A_WORKER.iter().map(|(promise, layer)| (*promise, vec![*layer])));
+        all.extend(HOLDERS_OF_A_WORKER.iter().map(|(promise, layers)| (*promise, layers.to_vec())));
     }
     all
 }
@@ -81,7 +81,9 @@ fn there(layers: &[Layer], abi: u32, seccomp: bool) -> Vec<Layer> {
         Layer::Landlock(least) => abi >= *least,
         Layer::Filter => seccomp,
         Layer::DefaultDenyFilter => false,
-        Layer::Rlimit | Layer::Forkserver | Layer::Nothing => true,
+        // Below, a worker can stop it by a signal.
+        Layer::Forkserver => abi >= 6,
+        Layer::Rlimit | Layer::Nothing => true,
     };
     layers.iter().copied().filter(there).collect()
 }
@@ -580,20 +582,41 @@ fn two_words_for_one_right_make_one_plan() {
 #[test]
 fn limits_are_a_workers() {
     let policy = Policy::new().env(["LANG"]).timeout(Duration::from_secs(1)).memory(1u64 << 20);
-    for placement in PLACEMENTS {
-        let plan = plan(&policy, placement, kernel(NEWEST_ABI)).unwrap();
-        let limits = (plan.timeout, plan.memory, plan.env);
-        let expected = match placement {
-            Placement::Process => (Some(Duration::from_secs(1)), Some(1 << 20), vec!["LANG".to_owned()]),
-            _ => (None, None, Vec::new()),
-        };
-        assert_eq!(limits, expected, "{placement}");
+    let worker = plan(&policy, Placement::Process, kernel(NEWEST_ABI)).unwrap();
+    let limits = (worker.timeout, worker.memory, worker.env);
+    assert_eq!(limits, (Some(Duration::from_secs(1)), Some(1 << 20), vec!["LANG".to_owned()]));
+    for placement in [Placement::Thread, Placement::InPlace] {
+        // Named, and not to be had there: an error, not silence.
+        let error = plan(&policy, placement, kernel(NEWEST_ABI)).unwrap_err();
+        let lost: Vec<Promise> = error.lost.iter().map(|lost| lost.promise).collect();
+        assert_eq!(lost, [Promise::Memory, Promise::Timeout, Promise::Environment], "{placement}");
+        assert!(error.lost.iter().all(|lost| lost.to_string().contains("needs placement `process`")));
+        let lenient = plan(&policy.clone().best_effort(), placement, kernel(NEWEST_ABI)).unwrap();
+        assert_eq!((lenient.timeout, lenient.memory, lenient.env), (None, None, Vec::new()), "{placement}");
+        // What a preset passes to a worker is there already.
+        plan(&Policy::new().preset(Preset::Locale), placement, kernel(NEWEST_ABI)).unwrap();
     }
+}
+
+#[test]
+fn a_timeout_is_not_held_against_a_worker_that_may_signal() {
+    let is_held = |policy: Policy, abi| {
+        let plan = plan(&policy, Placement::Process, kernel(abi)).unwrap();
+        assert_eq!(plan.timeout, Some(DEFAULT_TIMEOUT));
+        plan.held.contains_key(&Promise::Timeout)
+    };
+    assert_eq!([5, 6, 11].map(|abi| is_held(Policy::new(), abi)), [false, true, true]);
+    assert_eq!([5, 6, 11].map(|abi| is_held(Policy::new().allow(Allow::Signal), abi)), [false; 3]);
+}
+
+#[test]
+fn default_limits_of_a_function_and_of_main() {
     let default = lenient(Policy::new(), 1);
     assert_eq!((default.timeout, default.memory), (Some(DEFAULT_TIMEOUT), Some(DEFAULT_MEMORY)));
     let program = lenient(Policy::for_program(), 1);
     assert_eq!((program.timeout, program.memory), (None, None));
-    assert!(!program.held.contains_key(&Promise::Timeout) && !program.held.contains_key(&Promise::Memory));
+    let of_functions = [Promise::Timeout, Promise::Memory, Promise::Environment, Promise::HostStdio];
+    assert!(of_functions.iter().all(|promise| !program.held.contains_key(promise)));
 }
 
 #[test]

@@ -101,7 +101,13 @@ fn timeout(limit: Timeout) -> String {
 /// A duration in the largest unit that divides it.
 pub(crate) fn duration(limit: Duration) -> String {
     let nanos = limit.as_nanos();
-    let units = [("h", 3_600_000_000_000), ("min", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
+    let units = [
+        ("h", 3_600_000_000_000),
+        ("min", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1_000),
+    ];
     let unit = units.iter().find(|(_, size)| nanos > 0 && nanos.is_multiple_of(*size));
     unit.map_or_else(|| format!("{nanos}ns"), |(name, size)| format!("{}{name}", nanos / size))
 }

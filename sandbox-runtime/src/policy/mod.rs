@@ -5,12 +5,10 @@ mod display;
 mod preset;
 mod values;
 
-pub(crate) use display::{duration, size};
 pub use access::{Access, NetAccess};
+pub(crate) use display::{duration, size};
 pub use preset::Preset;
-pub use values::{
-    Allow, Memory, Names, Optional, Paths, Ports, Stdio, ThreadSync, Timeout, optional,
-};
+pub use values::{Allow, Memory, Names, Optional, Paths, Ports, Stdio, ThreadSync, Timeout, optional};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -40,6 +38,8 @@ pub struct Policy {
     pub(crate) stdio: Stdio,
     pub(crate) demand: Demand,
     pub(crate) thread_sync: ThreadSync,
+    /// It is that of `fn main`, which has the program's environment and stdin wherever it runs.
+    pub(crate) is_program: bool,
 }
 
 /// The key under which a path was granted; its rights follow from it.
@@ -106,7 +106,8 @@ impl Policy {
 
     /// Grants nothing and limits nothing: what `fn main` begins with.
     pub fn for_program() -> Policy {
-        Policy::new().timeout(Timeout::Never).memory(Memory::Unlimited)
+        let policy = Policy { is_program: true, ..Policy::default() };
+        policy.timeout(Timeout::Never).memory(Memory::Unlimited)
     }
 
     /// A copy of `base`, for `policy = EXPR`.
@@ -226,6 +227,11 @@ impl Policy {
     fn grant_ports(mut self, access: NetAccess, ports: impl Ports) -> Policy {
         ports.for_each(&mut |ports| self.ports.push(PortGrant { access, ports }));
         self
+    }
+
+    /// Without what only a worker can be held to, for a call that shares an outer worker's fate.
+    pub(crate) fn without_limits(&self) -> Policy {
+        Policy { timeout: None, memory: None, env: Vec::new(), stdio: Stdio::Relay, ..self.clone() }
     }
 
     pub(crate) fn names_files(&self) -> bool {

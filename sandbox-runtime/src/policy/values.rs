@@ -192,7 +192,7 @@ pub enum Stdio {
     /// Pipes whose content the host prints (`"relay"`, the default).
     #[default]
     Relay,
-    /// `/dev/null` (`"null"`).
+    /// Nowhere (`"null"`).
     Null,
     /// Pipes whose content is kept: a failure carries its end as [`Error::output`](crate::Error::output), a
     /// success hands it to `log` at debug level (`"capture"`).

@@ -135,12 +135,17 @@ fn each_tid(tasks: BorrowedFd<'_>, mut each: impl FnMut(i32)) {
         let length = unsafe {
             libc::syscall(libc::SYS_getdents64, tasks.as_raw_fd(), entries.as_mut_ptr(), entries.len())
         };
-        let Some(mut rest) = usize::try_from(length).ok().filter(|length| *length > 0).and_then(|length| entries.get(..length))
+        let Some(mut rest) = usize::try_from(length)
+            .ok()
+            .filter(|length| *length > 0)
+            .and_then(|length| entries.get(..length))
         else {
             return;
         };
         // struct linux_dirent64: inode 8, offset 8, length 2, type 1, name
-        while let Some(record) = rest.get(16..18).map(|size| usize::from(u16::from_ne_bytes([size[0], size[1]]))) {
+        while let Some(record) =
+            rest.get(16..18).map(|size| usize::from(u16::from_ne_bytes([size[0], size[1]])))
+        {
             let Some(name) = rest.get(19..record) else { return };
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
             if let Some(tid) = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()) {
@@ -159,9 +164,10 @@ struct Handler {
 
 impl Handler {
     fn install() -> io::Result<Handler> {
-        (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev().find_map(Handler::take_over).ok_or_else(|| {
-            io::Error::other("every real-time signal has a handler")
-        })
+        (libc::SIGRTMIN()..=libc::SIGRTMAX())
+            .rev()
+            .find_map(Handler::take_over)
+            .ok_or_else(|| io::Error::other("every real-time signal has a handler"))
     }
 
     fn take_over(signal: c_int) -> Option<Handler> {

@@ -2,6 +2,7 @@
 //! (`MADV_WIPEONFORK`, Linux 4.14), so a child by any kind of fork is noticed without a system call.
 #![allow(unsafe_code)]
 
+use super::process::page_size;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -10,8 +11,6 @@ pub(crate) struct ForkMark<T> {
     /// Null, or a page that starts with an `AtomicPtr<T>`.
     page: AtomicPtr<AtomicPtr<T>>,
 }
-
-const SIZE: usize = 4096;
 
 impl<T: Sync + Send + 'static> ForkMark<T> {
     pub(crate) const fn new() -> ForkMark<T> {
@@ -48,11 +47,11 @@ impl<T: Sync + Send + 'static> ForkMark<T> {
             page = stored.map_or_else(|first| first, |_| ours);
             if page != ours {
                 // SAFETY: the page was mapped by us just now and was not published.
-                unsafe { munmap(ours.cast(), SIZE) }?;
+                unsafe { munmap(ours.cast(), page_size()) }?;
             }
         }
         // SAFETY: a published page is never unmapped, is zero or holds an `AtomicPtr`, of which zero is a valid
-        // value, and is aligned to 4096.
+        // value, and is aligned to a page.
         Ok(unsafe { &*page })
     }
 }
@@ -60,9 +59,14 @@ impl<T: Sync + Send + 'static> ForkMark<T> {
 fn wiped_page() -> rustix::io::Result<*mut core::ffi::c_void> {
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
     let page = unsafe {
-        mmap_anonymous(std::ptr::null_mut(), SIZE, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+        mmap_anonymous(
+            std::ptr::null_mut(),
+            page_size(),
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::PRIVATE,
+        )
     }?;
     // SAFETY: the page was mapped by us just now; the advice has no effect in this process.
-    unsafe { madvise(page, SIZE, Advice::LinuxWipeOnFork) }?;
+    unsafe { madvise(page, page_size(), Advice::LinuxWipeOnFork) }?;
     Ok(page)
 }

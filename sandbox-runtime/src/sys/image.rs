@@ -95,9 +95,8 @@ fn range(info: &libc::dl_phdr_info, header: &Header) -> Range<usize> {
 pub(crate) fn is_mapped_from(file: BorrowedFd<'_>, address: usize) -> std::io::Result<bool> {
     const PAGE: usize = 4096;
     // SAFETY: a private mapping for reading at an address of the kernel's choice touches nothing that exists.
-    let page = unsafe {
-        rustix::mm::mmap(std::ptr::null_mut(), PAGE, ProtFlags::READ, MapFlags::PRIVATE, file, 0)
-    }?;
+    let page =
+        unsafe { rustix::mm::mmap(std::ptr::null_mut(), PAGE, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }?;
     let maps = std::fs::read_to_string("/proc/self/maps");
     // SAFETY: the page was mapped by us just now, and nothing refers to it.
     unsafe { rustix::mm::munmap(page, PAGE) }?;

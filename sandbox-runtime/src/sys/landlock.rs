@@ -68,7 +68,9 @@ pub(crate) fn errata() -> u32 {
 pub(crate) fn create_ruleset(handled_access_fs: u64, handled_access_net: u64) -> Result<OwnedFd> {
     let attr = RulesetAttr { handled_access_fs, handled_access_net };
     // SAFETY: the pointer is to a live struct of the size given; the kernel only reads it.
-    let fd = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const attr, size_of_val(&attr), 0u32) };
+    let fd = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, &raw const attr, size_of_val(&attr), 0u32)
+    };
     let fd = checked(fd)?;
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -90,9 +92,8 @@ pub(crate) fn add_port(ruleset: BorrowedFd<'_>, allowed_access: u64, port: u16) 
     let attr = NetPortAttr { allowed_access, port: u64::from(port) };
     let ruleset = ruleset.as_raw_fd();
     // SAFETY: the pointer is to a live struct of the type that the rule's kind asks for; the kernel only reads it.
-    let done = unsafe {
-        libc::syscall(libc::SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &raw const attr, 0u32)
-    };
+    let done =
+        unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &raw const attr, 0u32) };
     checked(done).map(drop)
 }
 

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::io::Errno;
 use rustix::process::Pid;
 use std::ffi::{CStr, CString};
 use std::io;
@@ -41,6 +42,13 @@ pub(crate) struct Ended {
     pub(crate) status: i32,
     /// The most memory that was resident, in KiB.
     pub(crate) max_rss: u64,
+}
+
+impl Ended {
+    /// `wait` also tells of a traced child that stopped.
+    pub(crate) fn has_ended(&self) -> bool {
+        libc::WIFEXITED(self.status) || libc::WIFSIGNALED(self.status)
+    }
 }
 
 /// Reaps one child that has ended, if there is one (`wait4(2)`).
@@ -101,7 +109,8 @@ pub(crate) fn unblock_signals() {
 /// Ends this process by a signal, as if it had been hit by it, without a core dump of its own.
 pub(crate) fn die_by(signal: i32) -> ! {
     // What crashed is the worker; this program's memory shows nothing of it. Where that cannot be said, it dies anyway.
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).unwrap_or_default();
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .unwrap_or_default();
     // SAFETY: sets a default disposition.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
     let set = signal_set(&[signal]);
@@ -158,22 +167,31 @@ pub(crate) fn take_fd(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// The error of `prctl(2)` with an option that takes no arguments, if it fails.
-pub(crate) fn prctl_errno(option: u32) -> Option<i32> {
-    // SAFETY: passes integers only; callers pass options that no kernel knows.
-    match unsafe { libc::syscall(libc::SYS_prctl, option, 0, 0, 0, 0) } {
-        -1 => io::Error::last_os_error().raw_os_error(),
-        _ => None,
+/// `prctl(2)` with options that only ask, or that no kernel knows.
+pub(crate) fn ask_prctl(option: u32, second: u64, third: u64) -> Result<i32, Errno> {
+    // SAFETY: passes integers only.
+    match unsafe { libc::syscall(libc::SYS_prctl, option, second, third, 0, 0) } {
+        -1 => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)),
+        value => Ok(value as i32),
     }
+}
+
+/// Real, effective and saved user and group of the calling thread.
+pub(crate) fn ids() -> [u32; 6] {
+    let mut ids = [u32::MAX; 6];
+    let [ruid, euid, suid, rgid, egid, sgid] = &mut ids;
+    // SAFETY: the pointers are to live numbers. It cannot fail.
+    unsafe { libc::getresuid(ruid, euid, suid) };
+    // SAFETY: as above.
+    unsafe { libc::getresgid(rgid, egid, sgid) };
+    ids
 }
 
 /// Whether the kernel has system call filters with the actions that ours use (`SECCOMP_GET_ACTION_AVAIL`).
 pub(crate) fn has_seccomp() -> bool {
     [libc::SECCOMP_RET_ERRNO, libc::SECCOMP_RET_KILL_PROCESS].into_iter().all(|action| {
         // SAFETY: the pointer is to a live u32, which the kernel only reads.
-        unsafe {
-            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0
-        }
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0 }
     })
 }
 
@@ -196,4 +214,11 @@ pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
         libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &raw mut length)
     };
     if asked < 0 { Err(io::Error::last_os_error()) } else { Ok(peer) }
+}
+
+/// The size of a page, in bytes. Not rustix's, which reads the auxiliary vector in a way that crashes under valgrind.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: takes an integer.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096)
 }

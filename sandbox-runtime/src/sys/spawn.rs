@@ -15,8 +15,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 /// Where the program finds its socket; the descriptors 0 and 1 are `/dev/null`, 2 is the caller's.
 pub(crate) const SOCKET: c_int = 3;
 const EXE: c_int = 4;
-/// The children's calls need little; each stack is a mapping of its own.
+/// The children's calls need little; each stack is a mapping of its own, above a guard page.
 const STACK: usize = 64 * 1024;
+
+fn mapping_size() -> usize {
+    STACK + super::process::page_size()
+}
 
 struct Program {
     exe: c_int,
@@ -58,7 +62,8 @@ pub(crate) fn detached(
     let flags = libc::CLONE_VM | libc::CLONE_VFORK;
     // SAFETY: the function and its argument outlive the child's use of them, since CLONE_VFORK lets us go on
     // only when the child is gone; the stack is its own; it makes only async-signal-safe calls.
-    let pid = unsafe { libc::clone(intermediate, stacks[0].top(), flags, (&raw const program).cast_mut().cast()) };
+    let pid =
+        unsafe { libc::clone(intermediate, stacks[0].top(), flags, (&raw const program).cast_mut().cast()) };
     let cloned = if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
     drop(blocked);
     cloned?;
@@ -166,23 +171,24 @@ impl Stack {
         use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
         let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
-        let base = unsafe { mmap_anonymous(std::ptr::null_mut(), STACK, access, MapFlags::PRIVATE) }?;
+        let base =
+            unsafe { mmap_anonymous(std::ptr::null_mut(), mapping_size(), access, MapFlags::PRIVATE) }?;
         let stack = Stack { base };
         // SAFETY: the first page of our own mapping, which nobody uses yet.
-        unsafe { mprotect(base, 4096, MprotectFlags::empty()) }?;
+        unsafe { mprotect(base, super::process::page_size(), MprotectFlags::empty()) }?;
         Ok(stack)
     }
 
     /// Stacks grow down; the end of a mapping is aligned more than enough.
     fn top(&self) -> *mut c_void {
-        self.base.wrapping_byte_add(STACK)
+        self.base.wrapping_byte_add(mapping_size())
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
         // SAFETY: our own mapping, whose user is gone when it is dropped. A failure would only leak it.
-        unsafe { rustix::mm::munmap(self.base, STACK) }.unwrap_or_default();
+        unsafe { rustix::mm::munmap(self.base, mapping_size()) }.unwrap_or_default();
     }
 }
 

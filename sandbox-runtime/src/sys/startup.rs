@@ -5,8 +5,7 @@ use std::ffi::{c_char, c_int};
 
 /// An entry of `.init_array`. glibc passes the program's arguments and environment; musl passes nothing, so
 /// ours takes nothing and only hands on what a program's own initialisers may want.
-pub(crate) type Initialiser =
-    unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+pub(crate) type Initialiser = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
 unsafe extern "C" {
     // Defined by every linker (bfd, lld, gold, mold), in dynamic and in static programs; hidden, so each image

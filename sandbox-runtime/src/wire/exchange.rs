@@ -7,7 +7,6 @@ use crate::forkserver::{Report, Worker};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
 use std::time::{Duration, Instant};
 
 /// How much longer than its deadline a worker is waited for: killing it is the forkserver's business.
@@ -34,8 +33,8 @@ pub(crate) struct Transcript {
 
 pub(crate) struct Exchange<'a> {
     worker: &'a Worker,
-    /// `None` once nothing more can come or go.
-    channel: Option<&'a OwnedFd>,
+    /// `None` once nothing more can come.
+    reply: Option<&'a OwnedFd>,
     sending: Sending<'a>,
     reader: FrameReader,
     relay: &'a mut Relay,
@@ -50,10 +49,10 @@ impl<'a> Exchange<'a> {
         relay: &'a mut Relay,
         timeout: Option<Duration>,
     ) -> Exchange<'a> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout + GRACE));
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout.saturating_add(GRACE)));
         let reader = FrameReader::new();
-        let channel = Some(&worker.channel);
-        Exchange { worker, channel, sending, reader, relay, deadline, transcript: Transcript::default() }
+        let reply = Some(&worker.reply);
+        Exchange { worker, reply, sending, reader, relay, deadline, transcript: Transcript::default() }
     }
 
     /// Runs the call to its end.
@@ -62,13 +61,14 @@ impl<'a> Exchange<'a> {
             self.wait();
             self.send();
             self.receive();
-            self.relay.go_on();
+            self.relay.go_on(false);
             self.look_at_report();
         }
         if self.transcript.report.is_some() || self.transcript.abandoned {
             self.drain();
         }
-        self.relay.finish();
+        // Of a worker that had no result nothing is worth waiting for.
+        self.relay.finish(self.transcript.ending.is_some());
         self.transcript
     }
 
@@ -84,12 +84,11 @@ impl<'a> Exchange<'a> {
     }
 
     fn wait(&self) {
-        let mut fds: Vec<PollFd<'_>> =
-            self.relay.open_pipes().map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)).collect();
+        let mut fds: Vec<PollFd<'_>> = self.relay.poll_fds().collect();
         fds.push(PollFd::new(&self.worker.supervision, PollFlags::IN));
-        if let Some(channel) = self.channel {
-            let out = if self.sending.is_done() { PollFlags::empty() } else { PollFlags::OUT };
-            fds.push(PollFd::new(channel, PollFlags::IN | out));
+        fds.extend(self.reply.map(|reply| PollFd::new(reply, PollFlags::IN)));
+        if !self.sending.is_done() {
+            fds.push(PollFd::new(&self.worker.job, PollFlags::OUT));
         }
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
@@ -98,8 +97,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn send(&mut self) {
-        let Some(channel) = self.channel else { return };
-        match self.sending.go_on(channel.as_fd()) {
+        match self.sending.go_on(self.worker.job.as_fd()) {
             Ok(()) | Err(Errno::AGAIN) => {}
             // The worker has closed its end: what it had to say may still be there to read.
             Err(_) => self.sending.stop(),
@@ -108,12 +106,11 @@ impl<'a> Exchange<'a> {
 
     /// Takes what is there, up to a bound, so that a flood does not keep the loop from its other business.
     fn receive(&mut self) -> bool {
-        let Some(channel) = self.channel else { return false };
+        let Some(reply) = self.reply else { return false };
         let mut piece = [0; 64 * 1024];
-        // Plain `recv`: descriptors that a worker sends along are closed by the kernel.
-        match rustix::net::recv(channel, &mut piece[..], RecvFlags::DONTWAIT) {
-            Ok((_, 0)) => self.channel = None,
-            Ok((_, length)) => {
+        match rustix::io::read(reply, &mut piece) {
+            Ok(0) => self.reply = None,
+            Ok(length) => {
                 match self.reader.feed(&piece[..length]) {
                     Ok(frames) => frames.into_iter().for_each(|frame| self.transcript.take(frame)),
                     Err(error) => self.transcript.bad = Some(error),
@@ -121,7 +118,7 @@ impl<'a> Exchange<'a> {
                 return true;
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => self.channel = None,
+            Err(_) => self.reply = None,
         }
         false
     }

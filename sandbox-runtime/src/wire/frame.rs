@@ -130,7 +130,9 @@ impl FrameReader {
                 }
             };
             bytes = &bytes[taken..];
-            whole.extend(self.current.take_if(|(frame, length)| frame.payload.len() == *length).map(|done| done.0));
+            whole.extend(
+                self.current.take_if(|(frame, length)| frame.payload.len() == *length).map(|done| done.0),
+            );
         }
         Ok(whole)
     }
@@ -173,12 +175,9 @@ mod tests {
 
     #[test]
     fn frames_come_out_whatever_the_pieces() {
-        let stream = [
-            frame(Kind::Begun, b""),
-            frame(Kind::Panicked, b"oh"),
-            frame(Kind::Returned, &[7; 100_000]),
-        ]
-        .concat();
+        let stream =
+            [frame(Kind::Begun, b""), frame(Kind::Panicked, b"oh"), frame(Kind::Returned, &[7; 100_000])]
+                .concat();
         for size in [1, 2, 8, 9, 10, 11, 4096, stream.len()] {
             let mut reader = FrameReader::new();
             let frames: Vec<Frame> =
@@ -204,7 +203,10 @@ mod tests {
             FrameReader::new().feed(&bytes).unwrap_err()
         };
         for length in [NOTE_LIMIT as u64 + 1, 1 << 32, u64::MAX] {
-            assert_eq!(refused(Kind::Panicked, length), FrameError::TooLong { length, limit: NOTE_LIMIT as u64 });
+            assert_eq!(
+                refused(Kind::Panicked, length),
+                FrameError::TooLong { length, limit: NOTE_LIMIT as u64 }
+            );
         }
         assert_eq!(refused(Kind::Begun, 1), FrameError::TooLong { length: 1, limit: 0 });
         assert!(matches!(refused(Kind::Returned, u64::MAX), FrameError::TooLong { .. }));

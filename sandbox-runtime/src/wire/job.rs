@@ -7,7 +7,7 @@ use crate::enforce::{Filter, Locks, Recipe};
 use crate::plan::RulesetPlan;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
@@ -89,7 +89,8 @@ impl<'a> Sending<'a> {
     /// Sends what the socket takes now.
     pub(crate) fn go_on(&mut self, channel: BorrowedFd<'_>) -> Result<(), Errno> {
         while !self.is_done() {
-            let slices: Vec<IoSlice<'_>> = self.parts.iter().take(64).map(|part| IoSlice::new(part)).collect();
+            let slices: Vec<IoSlice<'_>> =
+                self.parts.iter().take(64).map(|part| IoSlice::new(part)).collect();
             let sent = send(channel, &slices, &self.fds, SendFlags::DONTWAIT)?;
             self.fds.clear();
             self.advance(sent);
@@ -137,7 +138,8 @@ impl Received {
         let stdio = take(2 + usize::from(job.program))?;
         let directory = take(usize::from(job.directory))?.pop();
         let rulesets = take(job.rulesets)?;
-        let recipe = job.recipe.clone().map(|plan| take(plan.paths.len()).map(|paths| Recipe { plan, paths }));
+        let recipe =
+            job.recipe.clone().map(|plan| take(plan.paths.len()).map(|paths| Recipe { plan, paths }));
         let locks = Locks { rulesets, recipe: recipe.transpose()?, filter: job.filter.clone() };
         Ok(Received { job, arguments, stdio, directory, locks, fds })
     }
@@ -151,7 +153,7 @@ fn receive_header(channel: BorrowedFd<'_>) -> Result<([u8; HEADER], VecDeque<Own
         let mut parts = [IoSliceMut::new(&mut header)];
         match rustix::net::recvmsg(channel, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
             Err(Errno::INTR) => {}
-            result => break result?.bytes,
+            result => break result?,
         }
     };
     let mut fds = VecDeque::new();
@@ -160,10 +162,13 @@ fn receive_header(channel: BorrowedFd<'_>) -> Result<([u8; HEADER], VecDeque<Own
             fds.extend(some);
         }
     }
-    if received == 0 {
+    if received.bytes == 0 {
         return Err(JobError::Channel(Errno::PIPE));
     }
-    read_exact(channel, &mut header[received..])?;
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(JobError::Channel(Errno::MFILE));
+    }
+    read_exact(channel, &mut header[received.bytes..])?;
     Ok((header, fds))
 }
 

@@ -3,8 +3,9 @@
 //! The worker never holds the host's own descriptors, so it cannot change their flags, and what it prints
 //! passes through `print!`, which test harnesses capture.
 
-use crate::error::Output;
+use crate::error::{Output, harmless};
 use crate::policy::Stdio;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -42,17 +43,11 @@ impl Relay {
     pub(crate) fn new(mode: Stdio) -> std::io::Result<(Relay, [OwnedFd; 2])> {
         let mut pipes = Vec::new();
         let mut end = |stream| -> std::io::Result<OwnedFd> {
-            let null = || std::fs::File::options().write(true).open("/dev/null");
-            // After `in_place` it may be out of reach: then a pipe, whose content goes nowhere.
-            if (mode, stream) == (Stdio::Null, Stream::Stdout)
-                && let Ok(null) = null()
-            {
-                return Ok(null.into());
-            }
             match (mode, stream) {
                 (Stdio::Inherit, Stream::Stdout) => std::io::stdout().as_fd().try_clone_to_owned(),
                 (Stdio::Inherit, Stream::Stderr) => std::io::stderr().as_fd().try_clone_to_owned(),
-                // Of a stderr that is not printed the last words are still a hint.
+                // Also where nothing is printed: /dev/null may be out of reach after `in_place`, and the last words
+                // are a hint.
                 (Stdio::Relay | Stdio::Capture | Stdio::Null, _) => {
                     let (from, to) = pipe_with(PipeFlags::CLOEXEC)?;
                     // The flag is that of our end alone: the two ends are two open files.
@@ -66,24 +61,32 @@ impl Relay {
         Ok((Relay { mode, pipes }, ends))
     }
 
-    /// What to poll.
-    pub(crate) fn open_pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.pipes.iter().filter_map(|pipe| pipe.from.as_ref()).map(AsFd::as_fd)
+    /// What to poll: the pipes, or where their content cannot be printed now, the host's streams.
+    pub(crate) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
+        let print = self.mode == Stdio::Relay;
+        self.pipes.iter().filter_map(move |pipe| {
+            let from = pipe.from.as_ref()?;
+            Some(match print && !pipe.stream.is_ready() {
+                true => PollFd::from_borrowed_fd(pipe.stream.fd(), PollFlags::OUT),
+                false => PollFd::new(from, PollFlags::IN),
+            })
+        })
     }
 
-    /// Takes one piece from each pipe that has something; says whether one had.
-    pub(crate) fn go_on(&mut self) -> bool {
+    /// Takes one piece from each pipe that has something; says whether one had. What is printed may `wait` for the
+    /// reader of the host's stream.
+    pub(crate) fn go_on(&mut self, wait: bool) -> bool {
         let print = self.mode == Stdio::Relay;
         // Each of them, so no `any`.
-        self.pipes.iter_mut().filter_map(|pipe| pipe.go_on(print).then_some(())).count() > 0
+        self.pipes.iter_mut().filter_map(|pipe| pipe.go_on(print, wait).then_some(())).count() > 0
     }
 
     /// Takes what the pipes hold now, after the worker flushed them or is gone. What a child of the worker may
     /// write later is not waited for, so no more is taken than pipes can hold.
-    pub(crate) fn finish(&mut self) {
-        const ROUNDS: usize = 64;
+    pub(crate) fn finish(&mut self, wait: bool) {
+        const ROUNDS: usize = 32;
         for _ in 0..ROUNDS {
-            if !self.go_on() {
+            if !self.go_on(wait) {
                 break;
             }
         }
@@ -111,9 +114,14 @@ impl Relay {
 }
 
 impl Pipe {
-    fn go_on(&mut self, print: bool) -> bool {
+    fn go_on(&mut self, print: bool, wait: bool) -> bool {
         let Some(from) = &self.from else { return false };
-        let mut piece = [0; 16 * 1024];
+        // Where nobody reads the host's stream, the worker waits in our stead, and its deadline holds.
+        if print && !wait && !self.stream.is_ready() {
+            return false;
+        }
+        // What a pipe that is ready takes at once.
+        let mut piece = [0; 4096];
         match rustix::io::read(from, &mut piece) {
             Ok(0) => self.from = None,
             Ok(length) => {
@@ -157,47 +165,44 @@ impl Stream {
             Stream::Stdout => std::io::stdout().is_terminal(),
             Stream::Stderr => std::io::stderr().is_terminal(),
         };
-        let text = match std::str::from_utf8(piece) {
-            _ if is_terminal => Some(harmless(&String::from_utf8_lossy(piece))),
-            text => text.ok().map(str::to_owned),
-        };
-        match (text, self) {
-            // `print!` panics where the host's stdout is broken, which is no reason for this call to fail.
-            (Some(text), Stream::Stdout) if is_open(std::io::stdout().as_fd()) => print!("{text}"),
-            (Some(text), Stream::Stderr) if is_open(std::io::stderr().as_fd()) => eprint!("{text}"),
-            (Some(_), _) => {}
-            (None, Stream::Stdout) => std::io::stdout().write_all(piece).unwrap_or_default(),
-            (None, Stream::Stderr) => std::io::stderr().write_all(piece).unwrap_or_default(),
+        match std::str::from_utf8(piece) {
+            _ if is_terminal => self.print_text(&harmless(&String::from_utf8_lossy(piece))),
+            Ok(text) => self.print_text(text),
+            Err(_) => self.write(piece),
         }
     }
-}
 
-/// Text whose control characters are spelled out, but for those that end and indent lines.
-fn harmless(text: &str) -> String {
-    let is_harmless = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t');
-    let spelled = |letter: char| -> String {
-        if is_harmless(letter) { letter.to_string() } else { letter.escape_default().to_string() }
-    };
-    if text.chars().all(is_harmless) { text.to_owned() } else { text.chars().map(spelled).collect() }
-}
-
-/// Whether a stream has a reader, as far as `poll(2)` tells.
-fn is_open(fd: BorrowedFd<'_>) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
-    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
-        Ok(_) => !fds[0].revents().intersects(PollFlags::ERR | PollFlags::NVAL),
-        Err(_) => false,
+    /// `print!` panics where the stream cannot be written (a full disk, a reader that is gone), which must neither
+    /// fail a call nor, under `panic = "abort"`, end the program. No test harness captures there.
+    fn print_text(self, text: &str) {
+        if cfg!(panic = "abort") {
+            return self.write(text.as_bytes());
+        }
+        let printed = std::panic::catch_unwind(|| match self {
+            Stream::Stdout => print!("{text}"),
+            Stream::Stderr => eprint!("{text}"),
+        });
+        printed.unwrap_or_default();
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::harmless;
+    fn write(self, bytes: &[u8]) {
+        let written = match self {
+            Stream::Stdout => std::io::stdout().write_all(bytes),
+            Stream::Stderr => std::io::stderr().write_all(bytes),
+        };
+        written.unwrap_or_default();
+    }
 
-    #[test]
-    fn control_characters_are_spelled_out_for_a_terminal() {
-        assert_eq!(harmless("a\tb\r\nü"), "a\tb\r\nü");
-        assert_eq!(harmless("\x1b]0;x\x07\u{9b}2J"), "\\u{1b}]0;x\\u{7}\\u{9b}2J");
+    fn fd(self) -> BorrowedFd<'static> {
+        match self {
+            Stream::Stdout => rustix::stdio::stdout(),
+            Stream::Stderr => rustix::stdio::stderr(),
+        }
+    }
+
+    /// Whether a page can be written without waiting; a reader that is gone is no reason to wait either.
+    fn is_ready(self) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.fd(), PollFlags::OUT)];
+        matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
     }
 }
