@@ -1,7 +1,8 @@
 //! The host's side: starts a forkserver when one is first needed, and asks it for workers.
 
 use super::identity::{Identity, open_leader_status};
-use super::message::{self, Hello, Report, Request, Restricted};
+use super::message::{self, Report, Request, Restricted};
+use super::start::{self, StartError, Started, pair, system, wait_for_message};
 use crate::enforce::Locks;
 use crate::enforce::mark::{Ambiguous, is_inside};
 use crate::plan::{Kernel, Placement};
@@ -11,72 +12,18 @@ use crate::sys::image::Image;
 use once_cell::sync::OnceCell;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::CString;
 use std::fs::File;
-use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// The variable that makes a start of the executable a forkserver: the number of its socket.
-pub(super) const MARK: &str = "SANDBOXED_FORKSERVER";
+use std::time::Duration;
 
 /// How much of a reply a worker can write before the host reads, in bytes.
 const REPLY_BUFFER: usize = 256 * 1024;
-
-/// How long initialisers before `main` may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Why there is no forkserver.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    #[error(
-        "the sandboxed function is in a shared library, and running the program again would run its `main`; \
-         link it into the program, or use `thread`"
-    )]
-    SharedLibrary,
-    #[error("/proc/self/exe is not the program whose code this is (started through ld.so?)")]
-    OtherExecutable,
-    #[error(
-        "this program runs with another user's rights (set-user-ID), and a forkserver would be one for strangers"
-    )]
-    SecureExecution,
-    #[error(
-        "the executable cannot be run again; an outer sandbox, or `in_place` without a forkserver, refuses it: {0}"
-    )]
-    Refused(#[source] io::Error),
-    #[error("{0}: {1}")]
-    System(&'static str, #[source] io::Error),
-    #[error("the forkserver does not serve: {0}")]
-    NotServing(String),
-    #[error("the forkserver has ended")]
-    Gone,
-    #[error(
-        "this process was restricted in place, and this thread has other ids, capabilities, namespaces, filters or \
-         another umask since: its worker might be freer than it is"
-    )]
-    Changed,
-    #[error(transparent)]
-    Ambiguous(#[from] Ambiguous),
-}
-
-impl StartError {
-    pub(crate) fn cause(&self) -> Option<crate::error::Cause> {
-        match self {
-            StartError::Refused(error) | StartError::System(_, error) => Some(error.into()),
-            _ => None,
-        }
-    }
-}
-
-fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> StartError {
-    move |error| StartError::System(what, error.into())
-}
 
 /// A forkserver that serves. It ends when this is dropped.
 #[derive(Debug)]
@@ -143,14 +90,12 @@ fn state() -> Result<&'static State, StartError> {
 
 /// The forkserver of the calling thread's identity, started if there is none.
 pub(crate) fn current() -> Result<Arc<Forkserver>, StartError> {
-    current_with(&first_argument())
+    current_with(&start::first_argument())
 }
 
 /// As [`current`], with all of the program's arguments, for `fn main` in a worker.
 pub(crate) fn start_for_program() -> Result<Arc<Forkserver>, StartError> {
-    let args: Vec<CString> =
-        std::env::args_os().filter_map(|arg| CString::new(arg.into_vec()).ok()).collect();
-    current_with(&args)
+    current_with(&start::arguments())
 }
 
 /// Starts the forkserver, if it is not there yet, and has it take on a restriction before this process does. One
@@ -262,27 +207,7 @@ fn owned(fd: &OwnedFd) -> u64 {
 
 impl Forkserver {
     fn start(args: &[CString]) -> Result<Forkserver, StartError> {
-        let image = Image::ours().ok_or(StartError::OtherExecutable)?;
-        if !image.is_program {
-            return Err(StartError::SharedLibrary);
-        }
-        if sys::startup::is_secure_execution() {
-            return Err(StartError::SecureExecution);
-        }
-        let exe = open_executable()?;
-        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .map_err(system("/dev/null for the forkserver"))?;
-        let (control, theirs) = pair()?;
-        let env = [loader_variables(), vec![mark()]].concat();
-        sys::spawn::detached(exe.as_fd(), null.as_fd(), theirs.as_fd(), args, &env).map_err(|error| {
-            if is_denied(&error) {
-                StartError::Refused(error)
-            } else {
-                system("the forkserver's start")(error)
-            }
-        })?;
-        drop(theirs);
-        let kernel = wait_until_ready(&control)?;
+        let Started { control, image, kernel } = start::start(args)?;
         let server = Forkserver { control, image, kernel };
         let stat = rustix::fs::fstat(&server.control).map_err(system("the forkserver's socket"))?;
         CONTROL.1.store(stat.st_ino, Ordering::Release);
@@ -358,27 +283,6 @@ impl Forkserver {
     }
 }
 
-/// As long as initialisers may take.
-fn wait_for_message(control: &OwnedFd) {
-    let deadline = Instant::now() + PATIENCE;
-    let mut fds = [PollFd::new(control, PollFlags::IN)];
-    let left = || Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok();
-    while poll(&mut fds, left().as_ref()) == Err(Errno::INTR) {}
-}
-
-fn wait_until_ready(control: &OwnedFd) -> Result<Kernel, StartError> {
-    wait_for_message(control);
-    let hello = message::receive::<Hello>(control.as_fd(), RecvFlags::DONTWAIT);
-    let not_serving = |why: &str| Err(StartError::NotServing(why.into()));
-    match hello {
-        Ok(Some((Ok(kernel), _))) => Ok(kernel),
-        Ok(Some((Err(why), _))) => Err(StartError::NotServing(why)),
-        Ok(None) | Err(Errno::CONNRESET) => not_serving("it ended before it was ready"),
-        Err(Errno::AGAIN) => not_serving("the program's initialisers take more than a minute"),
-        Err(errno) => Err(system("the forkserver's first message")(errno)),
-    }
-}
-
 impl Worker {
     /// How it ended, if it has.
     ///
@@ -393,48 +297,6 @@ impl Worker {
             Err(errno) => Err(errno),
         }
     }
-}
-
-/// A socket pair that keeps messages apart and tells when the other side is gone.
-fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {
-    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .map_err(system("a socket pair for a worker"))
-}
-
-/// The file that this program was executed from, even if it was deleted or replaced since.
-fn open_executable() -> Result<OwnedFd, StartError> {
-    let opened = rustix::fs::open("/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    let exe = opened.map_err(|errno| match errno {
-        Errno::ACCESS | Errno::PERM => StartError::Refused(errno.into()),
-        _ => system("/proc/self/exe")(errno),
-    })?;
-    match sys::image::is_mapped_from(exe.as_fd(), open_executable as fn() -> _ as usize) {
-        Ok(true) => Ok(exe),
-        Ok(false) => Err(StartError::OtherExecutable),
-        Err(error) if is_denied(&error) => Err(StartError::Refused(error)),
-        Err(error) => Err(system("/proc/self/maps")(error)),
-    }
-}
-
-fn is_denied(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
-}
-
-fn first_argument() -> Vec<CString> {
-    let first = std::env::args_os().next().and_then(|arg| CString::new(arg.into_vec()).ok());
-    vec![first.unwrap_or_else(|| c"sandboxed".to_owned())]
-}
-
-fn mark() -> CString {
-    CString::new(format!("{MARK}={}", sys::spawn::SOCKET)).unwrap_or_default()
-}
-
-/// What the dynamic loader and libc look at; the program's own variables stay here.
-fn loader_variables() -> Vec<CString> {
-    std::env::vars_os()
-        .filter(|(name, _)| name.as_bytes().starts_with(b"LD_") || name == "GLIBC_TUNABLES")
-        .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
-        .collect()
 }
 
 /// Whether this process is a worker, or the calling thread in a sandbox of ours: from there no worker can be

@@ -1,6 +1,6 @@
 //! The forkserver: a small process of the same executable that forks workers and watches over them.
 //!
-//! [`start`](host::Forkserver) runs the executable again; [`serve`] recognises that before `main`. Host and
+//! [`start`] runs the executable again, for the [`host`]; [`serve`] recognises that before `main`. Host and
 //! server speak [`message`]s. [`identity`] tells when a host has changed so much that its server no longer fits.
 
 mod host;
@@ -8,9 +8,11 @@ mod identity;
 mod message;
 mod serve;
 mod server;
+mod start;
 
 pub(crate) use host::{
-    Forkserver, StartError, Worker, current, is_out_of_reach, not_restricted, restrict_first, restricted,
+    Forkserver, Worker, current, is_out_of_reach, not_restricted, restrict_first, restricted,
     start_for_program,
 };
 pub(crate) use message::{End, Report};
+pub(crate) use start::StartError;

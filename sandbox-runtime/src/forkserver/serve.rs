@@ -1,8 +1,8 @@
 //! Before `main`: is this start of the executable a forkserver's? Then serve, and never come to `main`.
 
-use super::host::MARK;
 use super::message::{self, Hello};
 use super::server::Server;
+use super::start::MARK;
 use crate::sys;
 use crate::sys::image::Image;
 use crate::sys::startup::Hook;
