@@ -201,9 +201,7 @@ fn sockets(rules: &mut Rules, plan: &FilterPlan, arch: &Arch) -> Compiled<()> {
     refuse_if(rules, arch.socketpair, vec![argument(0, SeccompCmpOp::Ne, AF_UNIX)?])?;
     if !open.unix {
         // Among Unix sockets, raw is another name for datagram.
-        for kind in (0..=TYPE).filter(|kind| ![STREAM, SEQPACKET].contains(kind)) {
-            refuse_if(rules, arch.socketpair, vec![argument(1, SeccompCmpOp::MaskedEq(TYPE), kind)?])?;
-        }
+        refuse_if(rules, arch.socketpair, other_types(&[STREAM, SEQPACKET])?)?;
     }
     if open == Sockets::default() {
         // What a socket that was handed over could reach beside its peer.
@@ -248,24 +246,31 @@ fn socket(rules: &mut Rules, open: Sockets, call: i64) -> Compiled<()> {
 }
 
 fn socket_types(rules: &mut Rules, open: Sockets, call: i64, family: u64) -> Compiled<()> {
+    let kinds = [(open.tcp, STREAM, libc::IPPROTO_TCP), (open.udp, DGRAM, libc::IPPROTO_UDP)];
+    let kinds: Vec<(u64, i32)> =
+        kinds.into_iter().filter(|kind| kind.0).map(|(_, kind, protocol)| (kind, protocol)).collect();
     let is_family = || argument(0, SeccompCmpOp::Eq, family);
-    let is_type = |kind| argument(1, SeccompCmpOp::MaskedEq(TYPE), kind);
-    for kind in 0..=TYPE {
-        let protocol = match kind {
-            STREAM if open.tcp => libc::IPPROTO_TCP,
-            DGRAM if open.udp => libc::IPPROTO_UDP,
-            _ => {
-                refuse_if(rules, call, vec![is_family()?, is_type(kind)?])?;
-                continue;
-            }
-        };
+    let mut other = vec![is_family()?];
+    other.extend(other_types(&kinds.iter().map(|kind| kind.0).collect::<Vec<_>>())?);
+    refuse_if(rules, call, other)?;
+    for (kind, protocol) in kinds {
         // MPTCP, SCTP, UDP-Lite, ping and the like share the types.
-        let other = [0, protocol.unsigned_abs().into()].map(|known| argument(2, SeccompCmpOp::Ne, known));
-        let mut conditions = vec![is_family()?, is_type(kind)?];
-        conditions.extend(other.into_iter().collect::<Compiled<Vec<_>>>()?);
-        refuse_if(rules, call, conditions)?;
+        let mut other = vec![is_family()?, argument(1, SeccompCmpOp::MaskedEq(TYPE), kind)?];
+        for known in [0, protocol.unsigned_abs().into()] {
+            other.push(argument(2, SeccompCmpOp::Ne, known)?);
+        }
+        refuse_if(rules, call, other)?;
     }
     Ok(())
+}
+
+/// The second argument is none of these types, with whatever flags: by whole values, since seccompiler has no
+/// masked inequality, and the kernel knows no more flags than these.
+fn other_types(kinds: &[u64]) -> Compiled<Vec<SeccompCondition>> {
+    let (cloexec, nonblock) = (libc::SOCK_CLOEXEC as u64, libc::SOCK_NONBLOCK as u64);
+    let flags = [0, cloexec, nonblock, cloexec | nonblock];
+    let known = kinds.iter().flat_map(|kind| flags.map(|flags| kind | flags));
+    known.map(|known| argument(1, SeccompCmpOp::Ne, known)).collect()
 }
 
 /// Truncation that Landlock does not see before ABI 3: by path, and by an open for reading alone.
