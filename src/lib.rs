@@ -59,7 +59,7 @@
 /// | `allow(metadata)` | changing mode, owner, times, extended attributes | |
 /// | `preset(dns, ca_certificates, time_zone, locale, tmp)` | see [`Preset`] | |
 /// | `timeout = "2s"` | `process`: wall time; default 30 s, `"never"` for none; units `ns`, `us`, `ms`, `s`, `min`, `h` | |
-/// | `memory = "256MiB"` | `process`: address space (`RLIMIT_AS`); default 1 GiB, `"unlimited"` for none | |
+/// | `memory = "256MiB"` | `process`: address space (`RLIMIT_AS`); default 1 GiB, `"unlimited"` for none; units `B`, `KiB`, `MiB`, `GiB`, `TiB` | |
 /// | `env = ["LANG"]` | `process`: environment variables to pass; none by default | |
 /// | `stdio = "null"` | `process`: see [`Stdio`]; default `"relay"` | |
 /// | `policy = expr` | a [`Policy`] to begin with; other keys add to it | |
@@ -96,13 +96,13 @@
 ///
 /// # Panics
 ///
-/// As said above. A result of a body's panic names its place in the body.
+/// As said above. The message names the place of the body's own panic.
 pub use sandboxed_macros::sandboxed;
 
 /// Makes a test of which the body runs in a sandbox of its own: `#[test]` and [`#[sandboxed]`](macro@sandboxed) in one.
 ///
 /// Takes the same keys; `process` by default, or `thread`. `unenforceable = "skip"` says on stderr that the test is
-/// skipped where the kernel cannot enforce its policy; by default it fails there.
+/// skipped where the kernel cannot enforce its policy; by default (`"fail"`) it fails there.
 ///
 /// ```
 /// #[sandboxed::test(read = "/usr")]
@@ -143,7 +143,7 @@ compile_error!(
      [target.'cfg(target_os = \"linux\")'.dependencies]"
 );
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use sandboxed_runtime::{
     Access, Allow, Cause, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess, Output,
     Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable, frame_limit,
@@ -151,6 +151,6 @@ pub use sandboxed_runtime::{
 };
 
 /// What the attribute's expansion refers to. Not for use by hand, and not stable.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[doc(hidden)]
 pub use sandboxed_runtime::__private;

@@ -26,6 +26,7 @@ fn rows() -> Vec<(&'static str, Policy, Promise)> {
     use sandboxed::Access;
     let port = Promise::Port;
     vec![
+        ("no files", Policy::new(), Promise::File(Access::READ_FILE)),
         ("files outside the grants", Policy::new().read("/usr"), Promise::File(Access::READ_FILE)),
         ("rename across directories", Policy::new().write("/x"), Promise::File(Access::REFER)),
         ("truncate", Policy::new().write("/x"), Promise::File(Access::TRUNCATE)),

@@ -34,9 +34,17 @@ fn descriptors_are_stdio_and_the_channel() {
             assert_eq!(open_descriptors().unwrap(), [0, 1, 2, 3]);
             assert_eq!(open_descriptors_with_files().unwrap(), [0, 1, 2, 3]);
         }
+        assert!(channel().unwrap(), "a pipe carries no descriptors to the host");
         let (open, number) = open_descriptors_with_an_argument(leaked).unwrap();
         assert_eq!(open, [0, 1, 2, 3, number]);
     });
+}
+
+/// Whether the one descriptor that leads to the host is a pipe.
+#[sandboxed]
+fn channel() -> Result<bool, Error> {
+    let path = std::fs::read_link("/proc/self/fd/3").unwrap();
+    Ok(path.to_string_lossy().starts_with("pipe:"))
 }
 
 #[sandboxed]

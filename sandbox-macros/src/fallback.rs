@@ -43,7 +43,10 @@ pub fn expand(mistakes: &syn::Error, function: &ItemFn, kind: Kind, args: &Args)
 /// The function that `fallible` would have added.
 fn sibling(function: &ItemFn, args: &Args) -> Option<TokenStream> {
     let (name, _) = args.fallible.as_ref()?;
-    if *name == function.sig.ident || function::returns_impl(function) {
+    // Neither can be the first half of a `Result`.
+    let returns_never =
+        matches!(&function.sig.output, ReturnType::Type(_, ty) if matches!(**ty, syn::Type::Never(_)));
+    if *name == function.sig.ident || function::returns_impl(function) || returns_never {
         return None;
     }
     let (site, krate, vis) = (Span::mixed_site(), &args.krate, &function.vis);

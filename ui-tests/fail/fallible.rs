@@ -24,4 +24,9 @@ impl Data {
     fn associated() {}
 }
 
+#[sandboxed(thread, fallible = try_stay)]
+fn stay() -> ! {
+    loop {}
+}
+
 fn main() {}

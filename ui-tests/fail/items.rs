@@ -23,6 +23,19 @@ static DATA: u8 = 1;
 #[sandboxed]
 enum Choice {}
 
+#[sandboxed]
+use std::fs;
+
+#[sandboxed]
+trait Annotated {}
+
+macro_rules! functions {
+    () => {};
+}
+
+#[sandboxed]
+functions! {}
+
 fn main() {
     let _ = Data;
 }

@@ -47,4 +47,7 @@ macro_rules! make {
 }
 make!("etc", 70000);
 
+#[sandboxed(read = "/a\0b", timeout = "soon", memory = "12 parsecs")]
+fn no_path_and_no_quantities() {}
+
 fn main() {}

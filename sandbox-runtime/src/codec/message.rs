@@ -91,6 +91,7 @@ impl<'v> Outgoing<'v> {
         }
         match self.segments.last_mut() {
             Some(Cow::Owned(tail)) => tail,
+            // The lines above have seen to it that the last segment is an owned one.
             _ => unreachable!("an owned segment was pushed above"),
         }
     }

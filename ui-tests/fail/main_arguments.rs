@@ -1,0 +1,2 @@
+#[sandboxed::sandboxed(process)]
+fn main(arguments: Vec<String>) {}
