@@ -181,7 +181,7 @@ fn in_copy(name: &str, body: impl FnOnce(&Path)) {
     }
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("copy");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    support::copy_program(std::env::current_exe().unwrap(), &copy);
     assert_passes(rerun(&copy, name));
 }
 

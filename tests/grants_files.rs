@@ -679,7 +679,7 @@ fn a_program_runs_where_execution_is_granted() {
     for name in ["granted", "only_read", "neither"] {
         // By its own name, since it may be one program of many names.
         fs::create_dir(dir.path().join(name)).unwrap();
-        fs::copy("/bin/false", dir.path().join(name).join("false")).unwrap();
+        support::copy_program("/bin/false", dir.path().join(name).join("false"));
     }
     // Its code cannot be that of a failure to run it.
     assert_eq!(runs(dir.path(), "granted/false"), Ok(Some(1)));

@@ -1,5 +1,6 @@
 //! A set-user-ID program must not become a forkserver for a stranger, nor anybody's for another user.
 
+mod support;
 #[path = "support/sys.rs"]
 mod sys;
 
@@ -71,7 +72,7 @@ fn copy(mode: u32) -> (tempfile::TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
     let copy = directory.path().join("copy");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    support::copy_program(std::env::current_exe().unwrap(), &copy);
     std::fs::set_permissions(&copy, Permissions::from_mode(mode)).unwrap();
     (directory, copy)
 }

@@ -51,3 +51,10 @@ pub fn has_abi(least: u32, what: &str) -> bool {
     }
     abi >= least
 }
+
+/// Copies a program by another process. A copy that this process had open for writing may be "busy" when it is
+/// executed: a child that another test starts at that moment holds the descriptor until it executes something itself.
+pub fn copy_program(from: impl AsRef<std::path::Path>, to: impl AsRef<std::path::Path>) {
+    let copied = Command::new("cp").arg(from.as_ref()).arg(to.as_ref()).status().expect("cp runs");
+    assert!(copied.success(), "{copied}");
+}
