@@ -32,7 +32,7 @@ fn forkserver() -> i32 {
 }
 
 /// What a leak would show in.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Holdings {
     descriptors: BTreeMap<i32, String>,
     threads: usize,
@@ -48,6 +48,17 @@ impl Holdings {
             children_of_server: processes::children(server.pid).len(),
             descriptors_of_server: server.descriptors().len(),
         }
+    }
+}
+
+impl Holdings {
+    /// The forkserver closes what it held for a worker shortly after that is gone, so the state before may still
+    /// count one.
+    fn is_no_more_than(&self, before: &Holdings) -> bool {
+        self.descriptors == before.descriptors
+            && self.threads == before.threads
+            && self.children_of_server <= before.children_of_server
+            && self.descriptors_of_server <= before.descriptors_of_server
     }
 }
 
@@ -86,7 +97,7 @@ fn ten_thousand_calls_leave_nothing_behind() {
         assert_eq!(ends, [9_390, 200, 200, 200, 10]);
 
         assert_eq!(forkserver(), server.pid, "it is still the same forkserver");
-        wait_until("all is as it was", || Holdings::of(&server) == before);
+        wait_until("all is as it was", || Holdings::of(&server).is_no_more_than(&before));
         for (who, before, after) in [("host", ours, count(&this)), ("forkserver", servers, count(&server))] {
             assert!(after.0 <= before.0 + 4, "mappings of the {who}: {} before, {} after", before.0, after.0);
             assert!(
