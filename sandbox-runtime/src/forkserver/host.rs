@@ -103,8 +103,13 @@ pub(crate) fn start_for_program() -> Result<Arc<Forkserver>, StartError> {
 pub(crate) fn restrict_first(locks: &Locks) -> Result<Arc<Forkserver>, StartError> {
     for _ in 0..2 {
         let server = current()?;
-        match server.restrict(locks) {
-            Err(StartError::Gone) => state()?.forget(&server),
+        let restricted = server.restrict(locks);
+        if restricted.is_err() {
+            // It ends, or is restricted by half.
+            state()?.forget(&server);
+        }
+        match restricted {
+            Err(StartError::Gone) => {}
             restricted => return restricted.map(|()| server),
         }
     }
