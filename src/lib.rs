@@ -62,6 +62,7 @@
 /// | `memory = "256MiB"` | `process`: address space (`RLIMIT_AS`); default 1 GiB, `"unlimited"` for none; units `B`, `KiB`, `MiB`, `GiB`, `TiB` | |
 /// | `env = ["LANG"]` | `process`: environment variables to pass; none by default | |
 /// | `stdio = "null"` | `process`: see [`Stdio`]; default `"relay"` | |
+/// | `quiet = paths` | nothing: what Landlock refuses there is left out of the kernel's audit log; without effect before | 10 |
 /// | `policy = expr` | a [`Policy`] to begin with; other keys add to it | |
 /// | `strict` | every promise that cannot be held is an error | |
 /// | `best_effort` | none is; they are reported | |
@@ -73,7 +74,7 @@
 /// a rename is no longer granted: grant its directory, or pass an open `File`. A missing path is an error, unless it
 /// is `optional("/lib64")`.
 ///
-/// `cpu`, `open_files`, `file_size`, `threads`, `namespaces`, `warm`, `workers`, `log` and `quiet` are known, but this
+/// `cpu`, `open_files`, `file_size`, `threads`, `namespaces`, `warm`, `workers` and `log` are known, but this
 /// version cannot enforce them, so they do not compile.
 ///
 /// # What crosses into a process
@@ -145,9 +146,9 @@ compile_error!(
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use sandboxed_runtime::{
-    Access, Allow, Cause, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess, Output,
-    Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable, frame_limit,
-    functions, kernel, optional, plan, set_frame_limit, start,
+    Access, Allow, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess,
+    Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable,
+    frame_limit, functions, kernel, optional, plan, set_frame_limit, start,
 };
 
 /// What the attribute's expansion refers to. Not for use by hand, and not stable.

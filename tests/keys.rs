@@ -39,6 +39,7 @@ fn meaning(key: &Key) -> Meaning {
         "execute" => policies(vec![new().execute("/usr/bin")]),
         "unix" => policies(vec![new().unix("/run/app.sock")]),
         "fs" => policies(RIGHTS.iter().map(|name| new().fs(right(name), "/var/cache")).collect()),
+        "quiet" => policies(vec![new().quiet("/proc")]),
         "tcp_bind" => policies(vec![new().tcp_bind(8080)]),
         "tcp_connect" => policies(vec![new().tcp_connect([80, 443])]),
         "udp_bind" => policies(vec![new().udp_bind(5353)]),

@@ -28,6 +28,11 @@ fn rows() -> Vec<(&'static str, Policy, Promise)> {
     vec![
         ("no files", Policy::new(), Promise::File(Access::READ_FILE)),
         ("files outside the grants", Policy::new().read("/usr"), Promise::File(Access::READ_FILE)),
+        (
+            "files in a directory moved out of a bind mount",
+            Policy::new().read("/usr"),
+            Promise::DisconnectedDirectories,
+        ),
         ("rename across directories", Policy::new().write("/x"), Promise::File(Access::REFER)),
         ("truncate", Policy::new().write("/x"), Promise::File(Access::TRUNCATE)),
         ("ioctl on devices", Policy::new(), Promise::File(Access::IOCTL_DEV)),
@@ -48,9 +53,17 @@ fn rows() -> Vec<(&'static str, Policy, Promise)> {
     ]
 }
 
-/// The layers on this kernel.
+/// The layers on this kernel, whose fixes of errata are not known from its ABI.
 fn cell(policy: &Policy, promise: Promise, abi: u32) -> String {
-    let kernel = Kernel::with(abi, 0, true);
+    let of = |errata| layers(policy, promise, Kernel::with(abi, errata, true));
+    match (of(0), of(u32::MAX)) {
+        (without, fixed) if without == fixed => without,
+        (without, fixed) if without == "-" => fixed.to_lowercase(),
+        different => panic!("{promise}: the table has no letter for {different:?}"),
+    }
+}
+
+fn layers(policy: &Policy, promise: Promise, kernel: Kernel) -> String {
     if plan(policy, Placement::Process, kernel)
         .is_err_and(|error| error.lost.iter().any(|lost| lost.promise == promise))
     {
@@ -60,7 +73,7 @@ fn cell(policy: &Policy, promise: Promise, abi: u32) -> String {
         plan(&policy.clone().best_effort(), Placement::Process, kernel).expect("best effort never fails");
     let layers = plan.held.get(&promise).map_or(&[][..], Vec::as_slice);
     let letter = |layer: &Layer| match layer {
-        Layer::Landlock(_) => 'L',
+        Layer::Landlock(_) | Layer::LandlockWithout(_) => 'L',
         Layer::Filter => 'F',
         Layer::Rlimit => 'R',
         _ => 'K',

@@ -123,6 +123,7 @@ pub const KEYS: &[Key] = &[
     key("execute", Shape::Paths, ANYWHERE, r#"execute = "/usr/bin""#),
     key("unix", Shape::Paths, ANYWHERE, r#"unix = "/run/app.sock""#),
     key("fs", Shape::Rights, ANYWHERE, r#"fs(make_dir = "/var/cache")"#),
+    key("quiet", Shape::Paths, ANYWHERE, r#"quiet = "/proc""#),
     key("tcp_bind", Shape::Ports, ANYWHERE, "tcp_bind = 8080"),
     key("tcp_connect", Shape::Ports, ANYWHERE, "tcp_connect = [80, 443]"),
     key("udp_bind", Shape::Ports, ANYWHERE, "udp_bind = 5353"),
@@ -169,7 +170,6 @@ pub const KEYS: &[Key] = &[
         key("log", Shape::Words("Log", LOG), ANYWHERE, "log(new_exec_on)"),
         "audit flags are not passed to the kernel",
     ),
-    later(key("quiet", Shape::Paths, ANYWHERE, r#"quiet = "/proc""#), "quiet rules are not added"),
 ];
 
 /// The rights of `fs(...)`, by their kernel names.

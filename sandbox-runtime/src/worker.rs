@@ -113,7 +113,7 @@ fn settle_in(received: Received) -> Result<Ready, Refusal> {
     if !job.program {
         std::panic::set_hook(Box::new(note_panic));
     }
-    let enforced = locks.make_rulesets().and_then(|()| locks.close()).map_err(|error| {
+    let enforced = locks.make_ruleset().and_then(|()| locks.close()).map_err(|error| {
         let cause = error.cause.clone();
         Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
     })?;

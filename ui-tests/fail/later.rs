@@ -8,10 +8,10 @@ fn limits() {}
 #[sandboxed(warm = prepare, workers(reuse = 1, spare = 2, max = 3))]
 fn workers() {}
 
-#[sandboxed(log(new_exec_on), quiet = "/proc")]
+#[sandboxed(log(new_exec_on))]
 fn log() {}
 
-#[sandboxed(cpu = "1", open_files = 0, workers(spares = 1), log(same), quiet = "proc")]
+#[sandboxed(cpu = "1", open_files = 0, workers(spares = 1), log(same))]
 fn mistakes() {}
 
 fn main() {}

@@ -38,6 +38,7 @@ struct Arch {
     sendmsg: i64,
     sendmmsg: i64,
     truncate: i64,
+    renameat2: i64,
     prctl: i64,
     /// x86_64 lets programs use a second table of calls, whose numbers have bit 30 set.
     x32: bool,
@@ -70,6 +71,7 @@ const X86_64: Arch = Arch {
     sendmsg: 46,
     sendmmsg: 307,
     truncate: 76,
+    renameat2: 316,
     prctl: 157,
     x32: true,
 };
@@ -94,6 +96,7 @@ const AARCH64: Arch = Arch {
     sendmsg: 211,
     sendmmsg: 269,
     truncate: 45,
+    renameat2: 276,
     prctl: 167,
     x32: false,
 };
@@ -111,6 +114,7 @@ const SEQPACKET: u64 = libc::SOCK_SEQPACKET as u64;
 const TYPE: u64 = 0xf;
 /// The file cannot be made executable (Linux 6.3).
 const MFD_NOEXEC_SEAL: u64 = 0x8;
+const RENAME_WHITEOUT: u64 = libc::RENAME_WHITEOUT as u64;
 const MSG_FASTOPEN: u64 = libc::MSG_FASTOPEN as u64;
 /// `FS_IOC_SETFLAGS`, its form for 32 bits and `FS_IOC_FSSETXATTR`: older names of `file_setattr(2)`.
 const ATTRIBUTE_IOCTLS: [u64; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
@@ -172,6 +176,10 @@ fn program(plan: &FilterPlan, arch: &Arch) -> Compiled<BpfProgram> {
     }
     if plan.truncate {
         truncate(&mut rules, arch)?;
+    }
+    if plan.whiteout {
+        let flag = argument(4, SeccompCmpOp::MaskedEq(RENAME_WHITEOUT), RENAME_WHITEOUT)?;
+        refuse_if(&mut rules, arch.renameat2, vec![flag])?;
     }
     let errno = SeccompAction::Errno(libc::EACCES.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, errno, arch.target)?;

@@ -1,6 +1,6 @@
 //! From a plan to a locked thread or process: the only way there.
 //!
-//! [`Locks::prepare`] opens what the grants name and makes the rulesets, in the host. [`Locks::close`] applies
+//! [`Locks::prepare`] opens what the grants name and makes the ruleset, in the host. [`Locks::close`] applies
 //! them to the calling thread, [`Locks::close_all_threads`] to the process; only they make the [`Enforced`]
 //! that running a body requires.
 
@@ -11,7 +11,7 @@ mod ruleset;
 use crate::error::{Cause, Error, ErrorKind, Ran};
 use crate::plan::Plan;
 use crate::registry::Function;
-use crate::sys;
+use crate::sys::{self, landlock};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use filter::Filter;
 pub(crate) use ruleset::Recipe;
+
+/// The ABI whose `landlock_restrict_self(2)` can set no_new_privs.
+const NO_NEW_PRIVS: u32 = 11;
 
 /// Proof that the plan is in force for the calling thread.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub(crate) struct Enforced(());
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Locks {
-    pub(crate) rulesets: Vec<OwnedFd>,
+    pub(crate) ruleset: Option<OwnedFd>,
     /// A ruleset still to be made, in the worker: under valgrind, which does not know the system calls, the host
     /// cannot make it. The worker runs outside of valgrind.
     pub(crate) recipe: Option<Recipe>,
@@ -58,7 +61,7 @@ impl LockError {
 }
 
 impl Locks {
-    /// Opens the granted paths and makes the rulesets of a plan.
+    /// Opens the granted paths and makes the ruleset of a plan.
     ///
     /// # Errors
     ///
@@ -67,26 +70,33 @@ impl Locks {
         let filter = plan.filter.as_ref().map(Filter::compile).transpose();
         let filter = filter.map_err(|error| error.of(function.name))?;
         let recipe = plan.ruleset.as_ref().map(|ruleset| Recipe::open(ruleset, function)).transpose()?;
-        let mut locks = Locks { rulesets: Vec::new(), recipe, filter };
+        let mut locks = Locks { ruleset: None, recipe, filter };
         if crate::kernel().abi >= plan.kernel.abi {
-            locks.make_rulesets().map_err(|error| error.of(function.name))?;
+            locks.make_ruleset().map_err(|error| error.of(function.name))?;
         }
         Ok(locks)
     }
 
-    /// Makes the rulesets that are still to be made.
-    pub(crate) fn make_rulesets(&mut self) -> Result<(), LockError> {
+    /// Makes the ruleset where that is still to be done.
+    pub(crate) fn make_ruleset(&mut self) -> Result<(), LockError> {
         if let Some(recipe) = self.recipe.take() {
-            self.rulesets = recipe.make()?;
+            self.ruleset = Some(recipe.make()?);
         }
         Ok(())
     }
 
     /// Restricts the calling thread, for good.
     pub(crate) fn close(&self) -> Result<Enforced, LockError> {
-        no_new_privs()?;
-        for ruleset in &self.rulesets {
-            restrict(ruleset.as_fd(), 0)?;
+        match &self.ruleset {
+            // One call, which changes nothing where it fails.
+            Some(ruleset) if crate::kernel().abi >= NO_NEW_PRIVS => {
+                restrict(ruleset.as_fd(), landlock::RESTRICT_SELF_NO_NEW_PRIVS)?;
+            }
+            Some(ruleset) => {
+                no_new_privs()?;
+                restrict(ruleset.as_fd(), 0)?;
+            }
+            None => no_new_privs()?,
         }
         // Last: it may refuse what the steps above need.
         self.filter.as_ref().map_or(Ok(()), Filter::apply)?;
@@ -102,7 +112,7 @@ impl Locks {
         let tasks = rustix::fs::open("/proc/self/task", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| LockError::new("/proc/self/task", errno))?;
         let action =
-            EachThread { rulesets: &self.rulesets, filter: self.filter.as_ref().map(Filter::program) };
+            EachThread { ruleset: self.ruleset.as_ref(), filter: self.filter.as_ref().map(Filter::program) };
         let done = sys::each_thread::run_in_others(tasks.as_fd(), &action)
             .map_err(|error| LockError::new("a signal for each thread", error))?;
         if done.is_err() {
@@ -118,12 +128,18 @@ impl Locks {
     /// Restricts every thread of this process, for good: Landlock by TSYNC (ABI 8), seccomp by its own.
     /// no_new_privs goes along with both.
     pub(crate) fn close_all_threads(&self) -> Result<Enforced, LockError> {
-        no_new_privs()?;
+        let mut flags = landlock::RESTRICT_SELF_TSYNC;
+        match &self.filter {
+            None if self.ruleset.is_some() && crate::kernel().abi >= NO_NEW_PRIVS => {
+                flags |= landlock::RESTRICT_SELF_NO_NEW_PRIVS;
+            }
+            _ => no_new_privs()?,
+        }
         // First: seccomp refuses all or nothing where a thread has filters that this one lacks. That is one that a
         // sandboxed thread left behind, and Landlock would replace its domain by a weaker one (measured on 7.0).
         self.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)?;
-        for ruleset in &self.rulesets {
-            restrict(ruleset.as_fd(), sys::landlock::RESTRICT_SELF_TSYNC)?;
+        if let Some(ruleset) = &self.ruleset {
+            restrict(ruleset.as_fd(), flags)?;
         }
         Ok(Enforced(()))
     }
@@ -132,14 +148,14 @@ impl Locks {
 /// What each thread does by itself where the kernel cannot do it for all. It is run in a signal's handler: it
 /// allocates nothing.
 struct EachThread<'a> {
-    rulesets: &'a [OwnedFd],
+    ruleset: Option<&'a OwnedFd>,
     filter: Option<seccompiler::BpfProgram>,
 }
 
 impl sys::each_thread::Action for EachThread<'_> {
     fn run(&self) -> bool {
         rustix::thread::set_no_new_privs(true).is_ok()
-            && self.rulesets.iter().all(|ruleset| sys::landlock::restrict_self(ruleset.as_fd(), 0).is_ok())
+            && self.ruleset.is_none_or(|ruleset| landlock::restrict_self(ruleset.as_fd(), 0).is_ok())
             && self.filter.as_ref().is_none_or(|filter| seccompiler::apply_filter(filter).is_ok())
     }
 }
@@ -149,7 +165,7 @@ fn no_new_privs() -> Result<(), LockError> {
 }
 
 fn restrict(ruleset: BorrowedFd<'_>, flags: u32) -> Result<(), LockError> {
-    sys::landlock::restrict_self(ruleset, flags).map_err(|errno| match errno {
+    landlock::restrict_self(ruleset, flags).map_err(|errno| match errno {
         Errno::TOOBIG => LockError::new("landlock_restrict_self: 16 layers are the most that nest", errno),
         _ => LockError::new("landlock_restrict_self", errno),
     })

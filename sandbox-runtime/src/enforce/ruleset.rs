@@ -3,18 +3,12 @@
 use super::{LockError, grant_error};
 use crate::error::Error;
 use crate::plan::RulesetPlan;
-use crate::policy::{Access, NetAccess};
+use crate::policy::Access;
 use crate::registry::Function;
-use crate::sys;
-use landlock::{
-    AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, Scope,
-};
+use crate::sys::landlock;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
-
-const UDP: [NetAccess; 2] = [NetAccess::BindUdp, NetAccess::ConnectSendUdp];
 
 /// What a ruleset is made from: the plan, and a descriptor of each of its paths.
 #[derive(Debug)]
@@ -45,28 +39,39 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// One ruleset by the crate `landlock`, and one of our own for what it does not know.
-    pub(super) fn make(&self) -> Result<Vec<OwnedFd>, LockError> {
-        let mut rulesets = Vec::new();
-        if handles_anything_known(&self.plan) {
-            let ruleset =
-                self.known().map_err(|error| LockError { what: format!("ruleset: {error}"), cause: None })?;
-            let none = || LockError { what: "ruleset: the kernel has no Landlock".into(), cause: None };
-            rulesets.push(Option::<OwnedFd>::from(ruleset).ok_or_else(none)?);
-        }
-        rulesets.extend(udp(&self.plan)?);
-        Ok(rulesets)
-    }
-
-    fn known(&self) -> Result<RulesetCreated, landlock::RulesetError> {
-        let mut ruleset = known(&self.plan)?;
+    /// The ruleset: one layer. The plan has asked for no more than the kernel has, so whatever it refuses is an error.
+    pub(super) fn make(&self) -> Result<OwnedFd, LockError> {
+        let failed = |what: &'static str| move |errno| LockError::new(what, errno);
+        let ruleset =
+            landlock::create_ruleset(&attr(&self.plan)).map_err(failed("landlock_create_ruleset"))?;
         for (rule, fd) in self.plan.paths.iter().zip(&self.paths) {
             let rights = rights_on(fd, rule.rights);
-            if !rights.is_empty() {
-                ruleset = ruleset.add_rule(PathBeneath::new(fd, files(rights)))?;
+            let flags = if rule.quiet { landlock::ADD_RULE_QUIET } else { 0 };
+            if !rights.is_empty() || rule.quiet {
+                landlock::add_path(ruleset.as_fd(), rights.bits(), fd.as_fd(), flags)
+                    .map_err(|errno| LockError::new(format!("landlock_add_rule {:?}", rule.path), errno))?;
             }
         }
-        grant_tcp_ports(ruleset, &self.plan)
+        for rule in &self.plan.ports {
+            for port in rule.ports.clone() {
+                landlock::add_port(ruleset.as_fd(), rule.access.bit(), port)
+                    .map_err(failed("landlock_add_rule for a port"))?;
+            }
+        }
+        Ok(ruleset)
+    }
+}
+
+fn attr(plan: &RulesetPlan) -> landlock::RulesetAttr {
+    let scope = |wanted: bool, bit: u64| if wanted { bit } else { 0 };
+    let is_quiet = plan.paths.iter().any(|rule| rule.quiet);
+    landlock::RulesetAttr {
+        handled_access_fs: plan.files.bits(),
+        handled_access_net: plan.net.iter().fold(0, |bits, access| bits | access.bit()),
+        scoped: scope(plan.scope_abstract_unix_socket, landlock::SCOPE_ABSTRACT_UNIX_SOCKET)
+            | scope(plan.scope_signal, landlock::SCOPE_SIGNAL),
+        quiet_access_fs: if is_quiet { plan.files.bits() } else { 0 },
+        ..landlock::RulesetAttr::default()
     }
 }
 
@@ -76,78 +81,56 @@ fn rights_on(fd: &OwnedFd, rights: Access) -> Access {
     if is_directory { rights } else { rights & Access::OF_FILES }
 }
 
-fn handles_anything_known(plan: &RulesetPlan) -> bool {
-    !plan.files.is_empty()
-        || plan.net.iter().any(|access| !UDP.contains(access))
-        || plan.scope_abstract_unix_socket
-        || plan.scope_signal
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Kernel, Placement, plan};
+    use crate::policy::{Allow, NetAccess, Policy};
+    use ::landlock::{ABI, Access as _, AccessFs, AccessNet, Scope};
 
-/// Everything is a hard requirement: the plan has asked for no more than the kernel has.
-fn known(plan: &RulesetPlan) -> Result<RulesetCreated, landlock::RulesetError> {
-    let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
-    if !plan.files.is_empty() {
-        ruleset = ruleset.handle_access(files(plan.files))?;
+    fn attr_of(policy: &Policy, abi: u32) -> landlock::RulesetAttr {
+        let policy = policy.clone().best_effort();
+        let plan = plan(&policy, Placement::Thread, Kernel::with(abi, 0, true)).unwrap();
+        attr(&plan.ruleset.unwrap())
     }
-    let tcp = tcp(plan.net.iter().copied());
-    if !tcp.is_empty() {
-        ruleset = ruleset.handle_access(tcp)?;
-    }
-    if plan.scope_abstract_unix_socket {
-        ruleset = ruleset.scope(Scope::AbstractUnixSocket)?;
-    }
-    if plan.scope_signal {
-        ruleset = ruleset.scope(Scope::Signal)?;
-    }
-    ruleset.create()
-}
 
-fn files(rights: Access) -> BitFlags<AccessFs> {
-    BitFlags::from_bits_truncate(rights.bits())
-}
-
-fn tcp(accesses: impl Iterator<Item = NetAccess>) -> BitFlags<AccessNet> {
-    accesses
-        .filter_map(|access| match access {
-            NetAccess::BindTcp => Some(AccessNet::BindTcp),
-            NetAccess::ConnectTcp => Some(AccessNet::ConnectTcp),
-            NetAccess::BindUdp | NetAccess::ConnectSendUdp => None,
-        })
-        .collect()
-}
-
-fn grant_tcp_ports(
-    mut ruleset: RulesetCreated,
-    plan: &RulesetPlan,
-) -> Result<RulesetCreated, landlock::RulesetError> {
-    for rule in &plan.ports {
-        let access = tcp([rule.access].into_iter());
-        if access.is_empty() {
-            continue;
-        }
-        for port in rule.ports.clone() {
-            ruleset = ruleset.add_rule(NetPort::new(port, access))?;
+    /// The crate `landlock` is a second witness of the kernel's header, up to ABI 9.
+    #[test]
+    fn a_ruleset_handles_all_that_its_abi_knows() {
+        let known = [ABI::V1, ABI::V2, ABI::V3, ABI::V4, ABI::V5, ABI::V6, ABI::V7, ABI::V8, ABI::V9];
+        for (abi, known) in (1..).zip(known) {
+            let handled = attr_of(&Policy::new(), abi);
+            assert_eq!(handled.handled_access_fs, AccessFs::from_all(known).bits(), "ABI {abi}");
+            assert_eq!(handled.handled_access_net, AccessNet::from_all(known).bits(), "ABI {abi}");
+            assert_eq!(handled.scoped, Scope::from_all(known).bits(), "ABI {abi}");
+            // An older kernel refuses a struct in which what it does not know is not 0.
+            let quiet = [handled.quiet_access_fs, handled.quiet_access_net, handled.quiet_scoped];
+            assert_eq!(quiet, [0; 3], "ABI {abi}");
         }
     }
-    Ok(ruleset)
-}
 
-/// UDP ports (ABI 10), which the crate does not know.
-fn udp(plan: &RulesetPlan) -> Result<Option<OwnedFd>, LockError> {
-    let handled =
-        plan.net.iter().filter(|access| UDP.contains(access)).fold(0, |bits, access| bits | access.bit());
-    if handled == 0 {
-        return Ok(None);
+    #[test]
+    fn what_is_past_the_crate_is_what_the_header_says() {
+        let handled = attr_of(&Policy::new(), 10);
+        assert_eq!(handled.handled_access_net, 0b1111);
+        assert_eq!([NetAccess::BindUdp.bit(), NetAccess::ConnectSendUdp.bit()], [1 << 2, 1 << 3]);
+        assert_eq!(size_of::<landlock::RulesetAttr>(), 48);
+        // One that nobody knows yet works as the newest known.
+        assert_eq!(attr_of(&Policy::new(), 1000), attr_of(&Policy::new(), 11));
     }
-    let failed = |errno| LockError::new("ruleset for UDP ports", errno);
-    let ruleset = sys::landlock::create_ruleset(Access::REFER.bits(), handled).map_err(failed)?;
-    // Every layer refuses what it does not grant of this right, handled or not: the other ruleset decides.
-    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
-    sys::landlock::add_path(ruleset.as_fd(), Access::REFER.bits(), root.as_fd()).map_err(failed)?;
-    for rule in plan.ports.iter().filter(|rule| UDP.contains(&rule.access)) {
-        for port in rule.ports.clone() {
-            sys::landlock::add_port(ruleset.as_fd(), rule.access.bit(), port).map_err(failed)?;
-        }
+
+    #[test]
+    fn quiet_is_absent_below_its_abi() {
+        let policy = Policy::new().quiet("/x");
+        assert_eq!(attr_of(&policy, 9), attr_of(&Policy::new(), 9));
+        let quiet = attr_of(&policy, 10);
+        assert_eq!(quiet.quiet_access_fs, quiet.handled_access_fs);
+        assert_eq!((quiet.quiet_access_net, quiet.quiet_scoped), (0, 0));
     }
-    Ok(Some(ruleset))
+
+    #[test]
+    fn what_is_allowed_is_not_scoped() {
+        assert_eq!(attr_of(&Policy::new().allow(Allow::Signal), 6).scoped, 1);
+        assert_eq!(attr_of(&Policy::new().allow(Allow::AbstractUnixSocket), 6).scoped, 2);
+    }
 }

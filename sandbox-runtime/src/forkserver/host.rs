@@ -271,8 +271,8 @@ impl Forkserver {
     }
 
     fn restrict(&self, locks: &Locks) -> Result<(), StartError> {
-        let fds: Vec<_> = locks.rulesets.iter().map(AsFd::as_fd).collect();
-        let request = Request::Restrict { rulesets: fds.len(), filter: locks.filter.clone() };
+        let fds: Vec<_> = locks.ruleset.iter().map(AsFd::as_fd).collect();
+        let request = Request::Restrict { ruleset: locks.ruleset.is_some(), filter: locks.filter.clone() };
         match message::send(self.control.as_fd(), &request, &fds) {
             Ok(()) => {}
             Err(Errno::PIPE | Errno::CONNRESET) => return Err(StartError::Gone),

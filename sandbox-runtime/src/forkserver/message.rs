@@ -20,8 +20,8 @@ pub(super) enum Request {
         /// Kill it then.
         timeout: Option<Duration>,
     },
-    /// Restrict yourself, for good. Descriptors: so many rulesets. Answered by [`Restricted`].
-    Restrict { rulesets: usize, filter: Option<Filter> },
+    /// Restrict yourself, for good. Descriptor: the ruleset, if there is one. Answered by [`Restricted`].
+    Restrict { ruleset: bool, filter: Option<Filter> },
 }
 
 /// Forkserver to host: ready, on this kernel, or why not.

@@ -105,8 +105,8 @@ impl<'a> Server<'a> {
                     self.fork([job, reply], supervision, timeout);
                 }
             }
-            Ok(Some((Request::Restrict { rulesets, filter }, fds))) => {
-                self.restrict(rulesets, &Locks { rulesets: fds, recipe: None, filter });
+            Ok(Some((Request::Restrict { ruleset, filter }, mut fds))) => {
+                self.restrict(ruleset, &Locks { ruleset: fds.pop(), recipe: None, filter });
             }
             Err(Errno::AGAIN) => {}
             Ok(None) | Err(_) => self.end(),
@@ -128,10 +128,10 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn restrict(&self, rulesets: usize, locks: &Locks) {
-        let restricted: Restricted = match locks.rulesets.len() == rulesets {
+    fn restrict(&self, ruleset: bool, locks: &Locks) {
+        let restricted: Restricted = match locks.ruleset.is_some() == ruleset {
             true => locks.close().map(drop).map_err(|error| error.to_string()),
-            false => Err("rulesets were lost on the way".into()),
+            false => Err("the ruleset was lost on the way".into()),
         };
         let is_restricted = restricted.is_ok();
         // A host that does not hear of it does not go on; half a restriction must not serve.

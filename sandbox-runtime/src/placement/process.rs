@@ -85,10 +85,10 @@ impl Prepared<'_> {
         let (mut relay, stdio) = Relay::new(self.plan.stdio).map_err(failed("stdio"))?;
         let prelude = job.prelude(arguments).map_err(|error| self.unsendable(&error))?;
         // In the order of the fields of `Received`.
-        let Locks { rulesets, recipe, .. } = &self.locks;
+        let Locks { ruleset, recipe, .. } = &self.locks;
         let paths = recipe.iter().flat_map(|recipe| &recipe.paths);
         let fds: Vec<BorrowedFd<'_>> =
-            (stdin.iter().chain(&stdio).chain(&directory).chain(rulesets).chain(paths))
+            (stdin.iter().chain(&stdio).chain(&directory).chain(ruleset).chain(paths))
                 .map(AsFd::as_fd)
                 .chain(arguments.fds().iter().copied())
                 .collect();
@@ -128,7 +128,7 @@ impl Prepared<'_> {
             entry: offset.ok_or_else(no_code)?,
             program,
             directory: self.plan.files,
-            rulesets: self.locks.rulesets.len(),
+            ruleset: self.locks.ruleset.is_some(),
             recipe: self.locks.recipe.as_ref().map(|recipe| recipe.plan.clone()),
             filter: self.locks.filter.clone(),
             memory: self.plan.memory,

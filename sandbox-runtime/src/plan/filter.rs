@@ -1,6 +1,6 @@
 //! The part of a plan that a system call filter holds.
 
-use super::{Layer, Placement, Promise};
+use super::{Erratum, Layer, Placement, Promise};
 use crate::policy::{Access, Allow, NetAccess, Policy};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,11 +47,14 @@ pub struct FilterPlan {
     pub metadata: bool,
     /// Refuse truncating by path, where Landlock cannot (before ABI 3).
     pub truncate: bool,
+    /// Refuse `RENAME_WHITEOUT`, which Landlock does not look at (erratum 4).
+    pub whiteout: bool,
 }
 
 impl FilterPlan {
     pub(super) fn holding(
         held: &BTreeMap<Promise, Vec<Layer>>,
+        errata: &[Erratum],
         sockets: Sockets,
         mark: Placement,
     ) -> Option<FilterPlan> {
@@ -64,6 +67,7 @@ impl FilterPlan {
             execute: filter(Promise::File(Access::EXECUTE)),
             metadata: filter(Promise::Metadata),
             truncate: filter(Promise::File(Access::TRUNCATE)),
+            whiteout: errata.contains(&Erratum::Whiteouts),
         })
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Enforcement, errors, reports and the support table are all read off the [`Plan`], so they cannot disagree.
 
+mod errata;
 mod filter;
 mod promise;
 mod ruleset;
 #[cfg(test)]
 mod tests;
 
+pub use errata::Erratum;
 pub use filter::{FilterPlan, Sockets};
 pub use promise::{Layer, Lost, Promise};
 pub use ruleset::{PathRule, PortRule, RulesetPlan};
@@ -49,6 +51,11 @@ impl Kernel {
     /// ```
     pub const fn with(abi: u32, errata: u32, seccomp: bool) -> Kernel {
         Kernel { abi, errata, seccomp }
+    }
+
+    /// Whether its Landlock is known to have the fix of an erratum.
+    pub const fn has_fix(&self, erratum: Erratum) -> bool {
+        self.errata >> (erratum.number() - 1) & 1 == 1
     }
 }
 
@@ -92,6 +99,8 @@ pub struct Plan {
     pub held: BTreeMap<Promise, Vec<Layer>>,
     /// Every promise that is not held; reported once per function.
     pub lost: Vec<Lost>,
+    /// Landlock's flaws on this kernel that touch this plan. What each does to it is said at [`Erratum`].
+    pub errata: Vec<Erratum>,
     /// For Landlock; `None` where it has nothing to hold.
     pub ruleset: Option<RulesetPlan>,
     /// For seccomp; `None` where it has nothing to hold.
@@ -185,11 +194,14 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
         return Err(Unenforceable { placement, kernel, lost: must, strict });
     }
     let process = placement == Placement::Process;
+    let ruleset = RulesetPlan::holding(&held, policy, kernel);
+    let errata = Erratum::of(kernel, ruleset.as_ref(), policy, placement);
     Ok(Plan {
         placement,
         kernel,
-        ruleset: RulesetPlan::holding(&held, policy, kernel),
-        filter: FilterPlan::holding(&held, sockets, placement),
+        filter: FilterPlan::holding(&held, &errata, sockets, placement),
+        errata,
+        ruleset,
         timeout: timeout(policy).filter(|_| process),
         memory: memory(policy).filter(|_| process),
         env: if process { policy.env.clone() } else { Vec::new() },
@@ -212,9 +224,11 @@ impl Lost {
             Demand::Default if is_about_files(self.promise) || is_named(self.promise, policy, placement) => {
                 true
             }
-            // What only the filter to come will hold is reported until then.
+            // Reported: what only the filter to come will hold, and a flaw of the kernel's that needs help from outside.
             Demand::Default => {
-                placement == Placement::Process && !self.could.contains(&Layer::DefaultDenyFilter)
+                placement == Placement::Process
+                    && !self.could.contains(&Layer::DefaultDenyFilter)
+                    && self.promise != Promise::DisconnectedDirectories
             }
         }
     }
@@ -230,6 +244,7 @@ fn promises(policy: &Policy, written: &Policy, placement: Placement) -> Vec<Prom
         Promise::IoUring,
         Promise::Ptrace,
         Promise::Existence,
+        Promise::DisconnectedDirectories,
     ]);
     let mut unless = |what, promise| {
         if !policy.allows(what) {
@@ -316,6 +331,10 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
         Promise::Existence | Promise::NewProcesses | Promise::OtherSystemCalls | Promise::UncountedMemory => {
             or_default_deny(None)
         }
+        Promise::DisconnectedDirectories if policy.names_files() => {
+            vec![Layer::LandlockWithout(Erratum::DisconnectedDirectories)]
+        }
+        Promise::DisconnectedDirectories => vec![Layer::Landlock(1)],
         Promise::Memory => vec![Layer::Rlimit],
         // A worker that may send signals outside may send them to the forkserver.
         Promise::Timeout if policy.allows(Allow::Signal) => or_default_deny(None),

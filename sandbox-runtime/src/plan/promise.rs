@@ -1,6 +1,6 @@
 //! Promises, and the mechanisms that can hold them.
 
-use super::{Kernel, Placement};
+use super::{Erratum, Kernel, Placement};
 use crate::policy::{Access, NetAccess};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,6 +29,8 @@ pub enum Promise {
     Metadata,
     /// The existence and metadata of files outside the grants cannot be seen.
     Existence,
+    /// Grants do not widen in directories that are moved out of the bind mount through which they were opened.
+    DisconnectedDirectories,
     /// No new processes.
     NewProcesses,
     /// No other system call that reaches outside: `prlimit64` on the host, `setpriority`, `keyctl` and the like.
@@ -61,6 +63,9 @@ impl fmt::Display for Promise {
             Promise::Existence => {
                 f.write_str("existence and metadata of files outside the grants are hidden")
             }
+            Promise::DisconnectedDirectories => {
+                f.write_str("grants do not widen in directories that are moved out of a bind mount")
+            }
             Promise::NewProcesses => f.write_str("no new processes"),
             Promise::OtherSystemCalls => f.write_str("no other system calls that reach other processes"),
             Promise::Memory => f.write_str("at most the given memory"),
@@ -80,6 +85,8 @@ impl fmt::Display for Promise {
 pub enum Layer {
     /// Landlock, from this ABI on.
     Landlock(u32),
+    /// Landlock, with the fix of this erratum.
+    LandlockWithout(Erratum),
     /// A system call filter (seccomp).
     Filter,
     /// A resource limit of the worker.
@@ -96,6 +103,7 @@ impl Layer {
     pub(super) fn is_there(self, kernel: Kernel, placement: Placement) -> bool {
         match self {
             Layer::Landlock(least) => kernel.abi >= least,
+            Layer::LandlockWithout(erratum) => kernel.abi > 0 && kernel.has_fix(erratum),
             Layer::Filter => kernel.seccomp,
             // Without the signal scope a worker could stop the forkserver that is to kill it.
             Layer::Forkserver => placement == Placement::Process && kernel.abi >= 6,
@@ -137,6 +145,9 @@ impl Lost {
             .iter()
             .map(|layer| match layer {
                 Layer::Landlock(abi) => format!("Landlock ABI {abi}"),
+                Layer::LandlockWithout(erratum) => {
+                    format!("the fix of Landlock's erratum {}", erratum.number())
+                }
                 Layer::Filter => "seccomp filters".into(),
                 Layer::DefaultDenyFilter => "the default-deny filter that this version lacks".into(),
                 Layer::Rlimit | Layer::Forkserver | Layer::Nothing => "placement `process`".into(),

@@ -1,11 +1,14 @@
 //! The part of a plan that Landlock holds.
 
 use super::{Kernel, Layer, Promise};
-use crate::policy::{Access, NetAccess, Policy};
+use crate::policy::{Access, NetAccess, PathKey, Policy};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+
+/// The ABI that can leave denials at a path out of the log.
+const QUIET: u32 = 10;
 
 /// What a ruleset handles and what it grants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,8 @@ pub struct PathRule {
     pub rights: Access,
     /// May be missing.
     pub optional: bool,
+    /// What is refused there is not logged (ABI 10).
+    pub quiet: bool,
     /// The key that granted it, for messages.
     pub key: String,
 }
@@ -69,16 +74,21 @@ impl RulesetPlan {
         if plan == RulesetPlan::default() {
             return None;
         }
-        plan.grant(policy);
+        plan.grant(policy, kernel);
         Some(plan)
     }
 
-    fn grant(&mut self, policy: &Policy) {
+    fn grant(&mut self, policy: &Policy, kernel: Kernel) {
         for grant in &policy.paths {
+            let quiet = grant.key == PathKey::Quiet;
+            if quiet && kernel.abi < QUIET {
+                continue;
+            }
             self.paths.push(PathRule {
                 path: grant.path.clone(),
                 rights: grant.key.rights() & self.files,
                 optional: grant.optional,
+                quiet,
                 key: grant.key.word(),
             });
         }

@@ -51,6 +51,7 @@ fn path_keys(policy: &Policy) -> Vec<String> {
     if !rights.is_empty() {
         keys.push(format!("fs({})", rights.join(", ")));
     }
+    keys.extend(key("quiet", paths(policy, PathKey::Quiet)));
     keys
 }
 

@@ -24,8 +24,8 @@ pub(crate) struct Job {
     pub(crate) program: bool,
     /// Whether a descriptor of the directory to work in comes.
     pub(crate) directory: bool,
-    /// How many rulesets come.
-    pub(crate) rulesets: usize,
+    /// Whether a ruleset comes.
+    pub(crate) ruleset: bool,
     /// A ruleset to make, of whose paths descriptors come.
     pub(crate) recipe: Option<RulesetPlan>,
     pub(crate) filter: Option<Filter>,
@@ -137,10 +137,10 @@ impl Received {
         };
         let stdio = take(2 + usize::from(job.program))?;
         let directory = take(usize::from(job.directory))?.pop();
-        let rulesets = take(job.rulesets)?;
+        let ruleset = take(usize::from(job.ruleset))?.pop();
         let recipe =
             job.recipe.clone().map(|plan| take(plan.paths.len()).map(|paths| Recipe { plan, paths }));
-        let locks = Locks { rulesets, recipe: recipe.transpose()?, filter: job.filter.clone() };
+        let locks = Locks { ruleset, recipe: recipe.transpose()?, filter: job.filter.clone() };
         Ok(Received { job, arguments, stdio, directory, locks, fds })
     }
 }

@@ -61,6 +61,7 @@ const NUMBERS: &[(&str, Option<i64>, Option<i64>)] = &[
     ("openat2",           Some(437), Some(437)),
     ("truncate",          Some(76),  Some(45)),
     ("ftruncate",         Some(77),  Some(46)),
+    ("renameat2",         Some(316), Some(276)),
     ("ioctl",             Some(16),  Some(29)),
     ("socket",            Some(41),  Some(198)),
     ("socketpair",        Some(53),  Some(199)),
@@ -153,6 +154,7 @@ fn check(plan: &FilterPlan, table: &[(&str, &[u64], u32)]) {
 /// Refuses all it can.
 fn nothing() -> FilterPlan {
     FilterPlan {
+        whiteout: true,
         mark: Placement::Thread,
         sockets: Sockets::default(),
         listen: true,
@@ -173,6 +175,7 @@ fn most() -> FilterPlan {
         execute: false,
         metadata: false,
         truncate: false,
+        whiteout: false,
         ..nothing()
     }
 }
@@ -270,6 +273,21 @@ fn truncation_is_refused_but_to_writers() {
     }
     check(&nothing(), &[("truncate", &[], EACCES), ("openat2", &[], EACCES)]);
     check(&most(), &[("truncate", &[], ALLOW), ("openat2", &[], ALLOW)]);
+}
+
+#[test]
+fn whiteouts_are_a_flag_of_renameat2() {
+    let exchange = u64::from(libc::RENAME_EXCHANGE);
+    for (flags, expected) in [
+        (RENAME_WHITEOUT, EACCES),
+        (RENAME_WHITEOUT | HIGH, EACCES),
+        (RENAME_WHITEOUT | u64::from(libc::RENAME_NOREPLACE), EACCES),
+        (exchange, ALLOW),
+        (0, ALLOW),
+    ] {
+        check(&nothing(), &[("renameat2", &[0, 0, 0, 0, flags], expected)]);
+        check(&most(), &[("renameat2", &[0, 0, 0, 0, flags], ALLOW)]);
+    }
 }
 
 #[test]
