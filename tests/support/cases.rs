@@ -2,6 +2,7 @@
 //! says why, and the end of the table counts it.
 //!
 //! For test targets with `harness = false`.
+#![allow(dead_code)] // each table uses its part
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::collections::BTreeMap;
@@ -41,6 +42,12 @@ impl Case {
     pub fn new(name: impl Into<String>, run: impl FnOnce() -> Done + Send + 'static) -> Case {
         Case { name: name.into(), run: Box::new(run) }
     }
+}
+
+/// Whether a case of this name is going to run, by the arguments of this process.
+pub fn is_selected(name: &str) -> bool {
+    let arguments = Arguments::from_args();
+    !arguments.list && !arguments.is_filtered_out(&Trial::test(name, || Ok(())))
 }
 
 /// Runs the cases and prints, as the last line, how many ran and why others did not:

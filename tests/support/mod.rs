@@ -34,6 +34,11 @@ pub fn in_child(name: &str, body: impl FnOnce()) {
     }
 }
 
+/// Whether this is the process of an [`in_child`].
+pub fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
 /// The errno of a failed operation; panics when it succeeded.
 #[track_caller]
 pub fn errno<T: std::fmt::Debug>(result: std::io::Result<T>) -> i32 {
