@@ -20,6 +20,7 @@ use sandboxed::{
     plan, sandboxed,
 };
 use stage::{Stage, View};
+use std::panic::{catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -77,8 +78,12 @@ fn main() -> ExitCode {
                 let policy = move |view: &View| demanding(policy(view));
                 let check = move || check(placement, policy);
                 // While this process has one thread: copies of it restrict themselves.
-                let done = (placement == Placement::InPlace && cases::is_selected(&name)).then(check);
-                cases.push(Case::new(name, move || done.unwrap_or_else(check)));
+                let now = placement == Placement::InPlace && cases::is_selected(&name);
+                let done = now.then(|| catch_unwind(check));
+                cases.push(Case::new(name, move || match done {
+                    None => check(),
+                    Some(done) => done.unwrap_or_else(|panic| resume_unwind(panic)),
+                }));
             }
         }
     }
