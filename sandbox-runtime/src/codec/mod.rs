@@ -148,16 +148,3 @@ pub fn take_answer<T, C: Returns<T>>(
 ) -> Result<T, CodecError> {
     codec.take_answer(input)
 }
-
-/// Moves what came back into the slice that a `&mut [T]` argument refers to.
-///
-/// # Errors
-///
-/// [`CodecError::BadLength`] if it is longer or shorter; then the slice is unchanged.
-pub fn write_back_slice<T>(to: &mut [T], mut from: Vec<T>) -> Result<(), CodecError> {
-    if from.len() != to.len() {
-        return Err(CodecError::BadLength { expected: to.len(), found: from.len() });
-    }
-    to.swap_with_slice(&mut from);
-    Ok(())
-}
