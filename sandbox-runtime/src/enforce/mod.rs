@@ -94,38 +94,49 @@ impl Locks {
     }
 
     /// Restricts every thread of this process, for good, by a signal to each (`thread_sync = "signal"`). Each thread
-    /// gets a domain of its own: abstract sockets between them, for one, are refused then.
+    /// gets a domain of its own: see [`ThreadSync::Signal`](crate::ThreadSync::Signal).
     ///
     /// Half a restriction cannot be undone, so where a thread does not answer this ends the process.
     pub(crate) fn close_each_thread(&self) -> Result<Enforced, LockError> {
+        self.try_out(Locks::close)?;
         // Opened now: a restricted thread may not.
         let tasks = rustix::fs::open("/proc/self/task", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| LockError::new("/proc/self/task", errno))?;
         let action =
             EachThread { rulesets: &self.rulesets, filter: self.filter.as_ref().map(Filter::program) };
-        let done = sys::each_thread::run_in_others(tasks.as_fd(), &action)
+        sys::each_thread::run_in_each(tasks.as_fd(), &action)
             .map_err(|error| LockError::new("a signal for each thread", error))?;
-        if done.is_err() {
-            // Neither `eprintln!` nor an allocation: a thread that hangs may hold their locks for ever.
-            const MESSAGE: &[u8] =
-                b"sandboxed: a thread cannot be restricted (it blocks signals?), so this process ends\n";
-            rustix::io::write(std::io::stderr(), MESSAGE).unwrap_or_default();
-            std::process::abort();
-        }
-        self.close()
+        Ok(Enforced(()))
     }
 
     /// Restricts every thread of this process, for good: Landlock by TSYNC (ABI 8), seccomp by its own.
     /// no_new_privs goes along with both.
     pub(crate) fn close_all_threads(&self) -> Result<Enforced, LockError> {
+        self.try_out(|locks| {
+            no_new_privs()?;
+            locks.rulesets.iter().try_for_each(|ruleset| restrict(ruleset.as_fd(), 0))?;
+            // seccomp refuses all or nothing where a thread has filters that this one lacks. That is one that a
+            // sandboxed thread left behind, and Landlock would replace its domain by a weaker one (measured on 7.0).
+            locks.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)
+        })?;
         no_new_privs()?;
-        // First: seccomp refuses all or nothing where a thread has filters that this one lacks. That is one that a
-        // sandboxed thread left behind, and Landlock would replace its domain by a weaker one (measured on 7.0).
-        self.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)?;
         for ruleset in &self.rulesets {
             restrict(ruleset.as_fd(), sys::landlock::RESTRICT_SELF_TSYNC)?;
         }
         Ok(Enforced(()))
+    }
+
+    /// Does what may fail in a thread that ends: after a failure no other thread is restricted, nor has no_new_privs.
+    fn try_out<T: Send>(
+        &self,
+        close: impl FnOnce(&Locks) -> Result<T, LockError> + Send,
+    ) -> Result<(), LockError> {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, || close(self));
+            let thread = thread.map_err(|error| LockError::new("a thread to try the restriction", error))?;
+            let panicked = |_| LockError { what: "trying the restriction panicked".into(), cause: None };
+            thread.join().map_err(panicked)?.map(drop)
+        })
     }
 }
 
