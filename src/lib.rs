@@ -66,7 +66,7 @@
 /// | `policy = expr` | a [`Policy`] to begin with; other keys add to it | |
 /// | `strict` | every promise that cannot be held is an error | |
 /// | `best_effort` | none is; they are reported | |
-/// | `thread_sync = "signal"` | `in_place`: restricts other threads by a signal where the kernel cannot (before ABI 8) | |
+/// | `thread_sync = "signal"` | `in_place`: restricts other threads by a signal where the kernel cannot (before ABI 8), and ends the process where one does not answer; calls that wait are interrupted, and threads are strangers to each other for some signals and abstract sockets: see [`ThreadSync::Signal`] | |
 /// | `fallible = try_name` | makes `try_name(..) -> Result<T, sandboxed::Error>` too | |
 /// | `crate = path` | where this crate is, if it was renamed or re-exported | |
 ///

@@ -87,61 +87,66 @@ impl Locks {
 
     /// Restricts the calling thread, for good.
     pub(crate) fn close(&self) -> Result<Enforced, LockError> {
-        match &self.ruleset {
-            // One call, which changes nothing where it fails.
-            Some(ruleset) if crate::kernel().abi >= NO_NEW_PRIVS => {
-                restrict(ruleset.as_fd(), landlock::RESTRICT_SELF_NO_NEW_PRIVS)?;
-            }
-            Some(ruleset) => {
-                no_new_privs()?;
-                restrict(ruleset.as_fd(), 0)?;
-            }
-            None => no_new_privs()?,
-        }
+        self.take_on_ruleset(0)?;
         // Last: it may refuse what the steps above need.
         self.filter.as_ref().map_or(Ok(()), Filter::apply)?;
         Ok(Enforced(()))
     }
 
     /// Restricts every thread of this process, for good, by a signal to each (`thread_sync = "signal"`). Each thread
-    /// gets a domain of its own: abstract sockets between them, for one, are refused then.
+    /// gets a domain of its own: see [`ThreadSync::Signal`](crate::ThreadSync::Signal).
     ///
     /// Half a restriction cannot be undone, so where a thread does not answer this ends the process.
     pub(crate) fn close_each_thread(&self) -> Result<Enforced, LockError> {
+        self.try_out(Locks::close)?;
         // Opened now: a restricted thread may not.
         let tasks = rustix::fs::open("/proc/self/task", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| LockError::new("/proc/self/task", errno))?;
         let action =
             EachThread { ruleset: self.ruleset.as_ref(), filter: self.filter.as_ref().map(Filter::program) };
-        let done = sys::each_thread::run_in_others(tasks.as_fd(), &action)
+        sys::each_thread::run_in_each(tasks.as_fd(), &action)
             .map_err(|error| LockError::new("a signal for each thread", error))?;
-        if done.is_err() {
-            // Neither `eprintln!` nor an allocation: a thread that hangs may hold their locks for ever.
-            const MESSAGE: &[u8] =
-                b"sandboxed: a thread cannot be restricted (it blocks signals?), so this process ends\n";
-            rustix::io::write(std::io::stderr(), MESSAGE).unwrap_or_default();
-            std::process::abort();
-        }
-        self.close()
+        Ok(Enforced(()))
     }
 
     /// Restricts every thread of this process, for good: Landlock by TSYNC (ABI 8), seccomp by its own.
     /// no_new_privs goes along with both.
     pub(crate) fn close_all_threads(&self) -> Result<Enforced, LockError> {
-        let mut flags = landlock::RESTRICT_SELF_TSYNC;
-        match &self.filter {
-            None if self.ruleset.is_some() && crate::kernel().abi >= NO_NEW_PRIVS => {
-                flags |= landlock::RESTRICT_SELF_NO_NEW_PRIVS;
-            }
-            _ => no_new_privs()?,
-        }
-        // First: seccomp refuses all or nothing where a thread has filters that this one lacks. That is one that a
-        // sandboxed thread left behind, and Landlock would replace its domain by a weaker one (measured on 7.0).
-        self.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)?;
-        if let Some(ruleset) = &self.ruleset {
-            restrict(ruleset.as_fd(), flags)?;
-        }
+        self.try_out(|locks| {
+            locks.take_on_ruleset(0)?;
+            // seccomp refuses all or nothing where a thread has filters that this one lacks. That is one that a
+            // sandboxed thread left behind, and Landlock would replace its domain by a weaker one (measured on 7.0).
+            locks.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)
+        })?;
+        self.take_on_ruleset(landlock::RESTRICT_SELF_TSYNC)?;
         Ok(Enforced(()))
+    }
+
+    /// The ruleset, with no_new_privs: by one call, which changes nothing where it fails, from ABI 11 on.
+    fn take_on_ruleset(&self, flags: u32) -> Result<(), LockError> {
+        match &self.ruleset {
+            Some(ruleset) if crate::kernel().abi >= NO_NEW_PRIVS => {
+                restrict(ruleset.as_fd(), flags | landlock::RESTRICT_SELF_NO_NEW_PRIVS)
+            }
+            Some(ruleset) => {
+                no_new_privs()?;
+                restrict(ruleset.as_fd(), flags)
+            }
+            None => no_new_privs(),
+        }
+    }
+
+    /// Does what may fail in a thread that ends: after a failure no other thread is restricted, nor has no_new_privs.
+    fn try_out<T: Send>(
+        &self,
+        close: impl FnOnce(&Locks) -> Result<T, LockError> + Send,
+    ) -> Result<(), LockError> {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, || close(self));
+            let thread = thread.map_err(|error| LockError::new("a thread to try the restriction", error))?;
+            let panicked = |_| LockError { what: "trying the restriction panicked".into(), cause: None };
+            thread.join().map_err(panicked)?.map(drop)
+        })
     }
 }
 

@@ -127,7 +127,12 @@ pub(super) fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {
 
 /// The file that this program was executed from, even if it was deleted or replaced since.
 fn open_executable() -> Result<OwnedFd, StartError> {
-    let opened = rustix::fs::open("/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let open = |path: &str| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let opened = match open("/proc/self/exe") {
+        // The first thread has ended. Not always this name: valgrind knows the other alone.
+        Err(Errno::NOENT) => open("/proc/thread-self/exe"),
+        opened => opened,
+    };
     let exe = opened.map_err(|errno| match errno {
         Errno::ACCESS | Errno::PERM => StartError::Refused(errno.into()),
         _ => system("/proc/self/exe")(errno),

@@ -228,11 +228,29 @@ impl Allow {
 }
 
 /// What to do about the other threads where the kernel cannot restrict them (before ABI 8).
+///
+/// From ABI 8 on both mean the same: the kernel restricts every thread, or none and the error says why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ThreadSync {
     /// An error that counts them (the default).
     #[default]
     Kernel,
     /// Restrict each by a signal, verify each, abort if one cannot be reached (`"signal"`).
+    ///
+    /// The signal is the last real-time signal (`SIGRTMAX`, or the next below it) that the program has no handler for;
+    /// it is ignored afterwards. If there is none, that is an error and nothing is restricted. All threads are held
+    /// until every one is there, those too that are born meanwhile. One that does not answer within five seconds
+    /// because it blocks the signal or waits where no signal reaches it, and one that the kernel does not let restrict
+    /// itself, end the process: a message names it on stderr, then `SIGABRT`, past a handler of the program's for it.
+    ///
+    /// What it costs, since each thread gets a Landlock domain of its own:
+    ///
+    /// - Calls that no signal restarts, `poll(2)` and `nanosleep(2)` for example, fail with `EINTR` in threads that wait
+    ///   in them; `read(2)` and futexes go on.
+    /// - With ABI 6 and 7, `EPERM`, as from other processes: signals to children that another thread forked; abstract
+    ///   sockets that another thread made, where sockets can be made and `allow(abstract_unix_socket)` is not given;
+    ///   and, where the kernel lacks the fix of Landlock's erratum 2, signals to other threads and, from all but the
+    ///   first thread, to the process itself. `allow(signal)` opens all signals.
+    /// - A second call from a program with threads needs a grant of `/proc`, to see them.
     Signal,
 }

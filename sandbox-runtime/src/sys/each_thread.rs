@@ -1,124 +1,187 @@
 //! Running something in every thread of the process, by a signal: what the kernel does by itself from Landlock
 //! ABI 8 on.
 //!
-//! The threads are first gathered: each is sent a signal, whose handler waits. When every thread that
-//! `/proc/self/task` lists waits there, none can be born or end, so none can be missed. Then each runs the
-//! action, and all must say that they did.
+//! The threads are first gathered: each is sent a signal, whose handler waits. When every thread of the process waits
+//! there, none can be born or end, so none can be missed. Then each runs the action, and all must say that they did.
+//! Where one cannot, the process ends while the others are held: none goes on beside a thread that is free.
 //!
 //! A gathered thread may hold any lock, that of the allocator included: nothing between the first signal and the
 //! release allocates, locks or prints.
 #![allow(unsafe_code)]
 
 use rustix::fd::{AsRawFd, BorrowedFd};
-use std::ffi::c_int;
-use std::io;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::futex;
+use std::ffi::{CStr, c_int};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long threads may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two looks at the threads.
+const STEP: Duration = Duration::from_micros(50);
 
 /// What each thread runs: async-signal-safe, and true if it worked.
 pub(crate) trait Action: Sync {
     fn run(&self) -> bool;
 }
 
-/// Why not every thread did it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unreached {
-    /// This thread did not answer (it blocks the signal); none has run the action.
-    Silent(i32),
-    /// So many threads failed or never came back from the action; the others are done.
-    Failed(u32),
-}
-
+/// Whether those that wait go on waiting.
 static RELEASE: AtomicU32 = AtomicU32::new(HOLD);
-static SUCCEEDED: AtomicU32 = AtomicU32::new(0);
-static FAILED: AtomicU32 = AtomicU32::new(0);
-/// The threads that wait: their numbers, in `capacity` slots, of which zero is free.
-static GATHERED: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
-static CAPACITY: AtomicU64 = AtomicU64::new(0);
+const HOLD: u32 = 0;
+const RUN: u32 = 1;
+
+/// The threads that wait, in the order they came: the number of each, and how far it is. Zero is free.
+static SLOTS: [AtomicU32; 64 * 1024] = [const { AtomicU32::new(0) }; 64 * 1024];
+/// The action worked there, or the thread has ended and stays listed.
+const DONE: u32 = 1 << 30;
+/// The action failed there.
+const FAILED: u32 = 1 << 31;
+
 /// What they wait for.
 static ACTION: AtomicPtr<&dyn Action> = AtomicPtr::new(std::ptr::null_mut());
 
-const HOLD: u32 = 0;
-const RUN: u32 = 1;
-const GO_HOME: u32 = 2;
-
-/// Runs `action` in every thread but this one. `tasks` is `/proc/self/task`, opened for reading.
+/// Runs `action` in every thread, this one last. `tasks` is `/proc/self/task`, opened for reading. Ends the process
+/// where a thread does not answer or fails.
 ///
 /// Only one call at a time: callers hold a lock.
-pub(crate) fn run_in_others(tasks: BorrowedFd<'_>, action: &dyn Action) -> io::Result<Result<(), Unreached>> {
-    let slots: Vec<AtomicU32> = (0..64 * 1024).map(|_| AtomicU32::new(0)).collect();
-    GATHERED.store(slots.as_ptr().cast_mut(), Ordering::Release);
-    CAPACITY.store(slots.len() as u64, Ordering::Release);
+///
+/// # Errors
+///
+/// No signal is free. Nothing was run then.
+pub(crate) fn run_in_each(tasks: BorrowedFd<'_>, action: &dyn Action) -> io::Result<()> {
+    taken().for_each(|slot| slot.store(0, Ordering::Release));
     ACTION.store((&raw const action).cast_mut().cast(), Ordering::Release);
-    SUCCEEDED.store(0, Ordering::Release);
-    FAILED.store(0, Ordering::Release);
     RELEASE.store(HOLD, Ordering::Release);
     let handler = Handler::install()?;
-    let gathered = gather(tasks, handler.signal, &slots);
-    let result = match gathered {
-        Ok(count) => {
-            RELEASE.store(RUN, Ordering::Release);
-            finish(count)
-        }
-        Err(silent) => {
-            RELEASE.store(GO_HOME, Ordering::Release);
-            Err(Unreached::Silent(silent))
-        }
-    };
-    // A late thread finds nothing to do; what it reads must stay.
-    std::mem::forget(slots);
-    drop(handler);
-    Ok(result)
+    gather(tasks, handler.signal);
+    RELEASE.store(RUN, Ordering::Release);
+    // Nobody waits, or all are woken.
+    futex::wake(&RELEASE, futex::Flags::PRIVATE, u32::MAX >> 1).unwrap_or_default();
+    until_all_are_done();
+    if !action.run() {
+        end_process(own_tid(), "cannot be restricted");
+    }
+    Ok(())
 }
 
-/// Signals until every listed thread waits; the number of the first that does not come.
-fn gather(tasks: BorrowedFd<'_>, signal: c_int, slots: &[AtomicU32]) -> Result<u32, i32> {
-    let started = Instant::now();
+fn taken() -> impl Iterator<Item = &'static AtomicU32> {
+    SLOTS.iter().take_while(|slot| slot.load(Ordering::Acquire) != 0)
+}
+
+/// Signals until every thread of the process waits.
+fn gather(tasks: BorrowedFd<'_>, signal: c_int) {
+    let mut patience = Patience::new();
     let me = own_tid();
     let process = rustix::process::getpid().as_raw_nonzero().get();
-    loop {
-        let (mut count, mut missing) = (0, 0);
+    // A thread that is late is not sent signal after signal. Others of the same remainder displace it, no more.
+    let mut signalled = [0; 1024];
+    for round in 1u32.. {
+        let again = round.is_multiple_of(64);
+        let (mut here, mut missing) = (1, 0);
         each_tid(tasks, |tid| {
             if tid == me {
                 return;
             }
-            count += 1;
-            if !waits(tid, slots) {
-                missing = tid;
+            if is_here(tid) || (again && has_ended(tasks, tid) && arrive(tid.unsigned_abs() | DONE).is_some())
+            {
+                here += 1;
+                return;
+            }
+            missing = tid;
+            let last = &mut signalled[tid.unsigned_abs() as usize % 1024];
+            // It may be another thread of the same number by now, hence again.
+            if std::mem::replace(last, tid) != tid || again {
                 // SAFETY: takes integers. A thread that has ended meanwhile is not there any more.
                 unsafe { libc::syscall(libc::SYS_tgkill, process, tid, signal) };
             }
         });
-        if missing == 0 {
-            return Ok(count);
+        // The listing is no snapshot: a thread that ends while it is read can hide the one behind it. The count is
+        // exact, and those that wait are neither born nor end.
+        if missing == 0 && super::process::threads_in(tasks) == Some(here) {
+            return;
         }
-        if started.elapsed() > PATIENCE {
-            return Err(missing);
+        if patience.is_over() {
+            end_process(missing, "does not answer a signal (does it block them all?)");
         }
-        std::thread::yield_now();
+        std::thread::sleep(STEP);
     }
 }
 
-fn waits(tid: i32, slots: &[AtomicU32]) -> bool {
-    let taken = slots.iter().map(|slot| slot.load(Ordering::Acquire)).take_while(|taken| *taken != 0);
-    taken.into_iter().any(|taken| taken == tid.unsigned_abs())
+fn is_here(tid: i32) -> bool {
+    taken().any(|slot| slot.load(Ordering::Acquire) & !(DONE | FAILED) == tid.unsigned_abs())
 }
 
-fn finish(count: u32) -> Result<(), Unreached> {
-    let started = Instant::now();
+/// The first thread, or one that is traced, can end and still be listed. It runs nothing any more.
+fn has_ended(tasks: BorrowedFd<'_>, tid: i32) -> bool {
+    let mut path = [0; 32];
+    // There is room for a number, and a zero at the end.
+    write!(&mut path[..31], "{tid}/stat").unwrap_or_default();
+    let mut text = [0; 128];
+    let read = CStr::from_bytes_until_nul(&path).ok().and_then(|path| {
+        let file = rustix::fs::openat(tasks, path, OFlags::CLOEXEC, Mode::empty()).ok()?;
+        rustix::io::read(&file, &mut text).ok()
+    });
+    // number (name) state; the name may hold anything, and is short.
+    let stat = &text[..read.unwrap_or(0)];
+    let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'Z' | b'X'))
+}
+
+fn until_all_are_done() {
+    let mut patience = Patience::new();
     loop {
-        let (done, failed) = (SUCCEEDED.load(Ordering::Acquire), FAILED.load(Ordering::Acquire));
-        if done >= count {
-            return Ok(());
+        let mut states = taken().map(|slot| slot.load(Ordering::Acquire));
+        match states.find(|state| state & DONE == 0) {
+            None => return,
+            Some(state) if state & FAILED != 0 => {
+                end_process((state & !FAILED).cast_signed(), "cannot be restricted");
+            }
+            Some(late) if patience.is_over() => {
+                end_process(late.cast_signed(), "did not say that it is restricted")
+            }
+            Some(_) => std::thread::sleep(STEP),
         }
-        if failed > 0 || started.elapsed() > PATIENCE {
-            return Err(Unreached::Failed(count - done));
-        }
-        std::thread::yield_now();
     }
+}
+
+/// What is left of it. Time in which this process did not run, stopped or starved, counts for little.
+struct Patience {
+    left: Duration,
+    looked: Instant,
+}
+
+impl Patience {
+    fn new() -> Patience {
+        Patience { left: PATIENCE, looked: Instant::now() }
+    }
+
+    fn is_over(&mut self) -> bool {
+        let passed = self.looked.elapsed().min(Duration::from_millis(20));
+        self.looked = Instant::now();
+        self.left = self.left.saturating_sub(passed);
+        self.left.is_zero()
+    }
+}
+
+/// Says why and ends the process. What is held stays held, and with it any lock: nothing here takes one, and no handler
+/// of the program's is run.
+fn end_process(thread: i32, why: &str) -> ! {
+    let mut line = [0; 160];
+    let mut rest = &mut line[..];
+    // It is shorter than that.
+    writeln!(rest, "sandboxed: thread {thread} {why}, so this process ends").unwrap_or_default();
+    let left = rest.len();
+    let stderr = io::stderr();
+    // A full pipe that nobody reads must not keep the process alive.
+    let mut can_write = [rustix::event::PollFd::new(&stderr, rustix::event::PollFlags::OUT)];
+    let soon = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
+    if rustix::event::poll(&mut can_write, Some(&soon)) == Ok(1) {
+        rustix::io::write(&stderr, &line[..line.len() - left]).unwrap_or_default();
+    }
+    super::process::end_by(libc::SIGABRT)
 }
 
 fn own_tid() -> i32 {
@@ -156,13 +219,15 @@ fn each_tid(tasks: BorrowedFd<'_>, mut each: impl FnMut(i32)) {
     }
 }
 
-/// The handler of a real-time signal that nobody uses, as long as this lives.
+/// The handler of a real-time signal that the program does not handle, as long as this lives. Meanwhile this thread
+/// takes no signal: a handler of the program's could wait for a thread that is held.
 struct Handler {
     signal: c_int,
-    before: libc::sigaction,
+    mask: libc::sigset_t,
 }
 
 impl Handler {
+    /// The last signal is the one that programs number from the other end.
     fn install() -> io::Result<Handler> {
         (libc::SIGRTMIN()..=libc::SIGRTMAX())
             .rev()
@@ -175,45 +240,56 @@ impl Handler {
         let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
         // SAFETY: only asks; the pointer is to a live struct.
         let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut before) };
-        if asked != 0 || before.sa_sigaction != libc::SIG_DFL {
+        if asked != 0 || ![libc::SIG_DFL, libc::SIG_IGN].contains(&before.sa_sigaction) {
             return None;
         }
-        // SAFETY: as above.
+        let mut all = super::process::signal_set(&[]);
+        // SAFETY: the set is initialised.
+        unsafe { libc::sigfillset(&raw mut all) };
+        // SAFETY: all-zero is a valid `sigaction`.
         let mut ours: libc::sigaction = unsafe { std::mem::zeroed() };
         ours.sa_sigaction = on_signal as extern "C" fn(c_int) as usize;
         ours.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
-        ours.sa_mask = {
-            let mut all = super::process::signal_set(&[]);
-            // SAFETY: the set is initialised.
-            unsafe { libc::sigfillset(&raw mut all) };
-            all
-        };
+        ours.sa_mask = all;
         // SAFETY: the handler makes async-signal-safe calls only; the struct lives through the call.
-        let set = unsafe { libc::sigaction(signal, &raw const ours, std::ptr::null_mut()) };
-        (set == 0).then_some(Handler { signal, before })
+        if unsafe { libc::sigaction(signal, &raw const ours, std::ptr::null_mut()) } != 0 {
+            return None;
+        }
+        let mut mask = super::process::signal_set(&[]);
+        // SAFETY: both sets are initialised.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut mask) };
+        Some(Handler { signal, mask })
     }
 }
 
 impl Drop for Handler {
-    /// Ignored, not default: a signal that is still on its way to a thread that blocks it must not end the process.
+    /// Ignored, not default: a signal that is still on its way (a tracer may hold it) must not end the process.
     fn drop(&mut self) {
-        self.before.sa_sigaction = libc::SIG_IGN;
         // SAFETY: ignoring a signal runs no code of ours.
-        unsafe { libc::sigaction(self.signal, &raw const self.before, std::ptr::null_mut()) };
+        unsafe { libc::signal(self.signal, libc::SIG_IGN) };
+        // SAFETY: the set is initialised; no old mask is asked for.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.mask, std::ptr::null_mut()) };
     }
 }
 
-/// Waits for the release. Async-signal-safe: atomics, `gettid`, `sched_yield`, and the action's system calls.
+/// Waits for the release, then acts. Async-signal-safe: atomics, `gettid`, `futex`, and the action's system calls.
 extern "C" fn on_signal(_: c_int) {
     let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
     let tid = own_tid().unsigned_abs();
-    if RELEASE.load(Ordering::Acquire) == HOLD && arrive(tid) {
+    // Later, or a second signal that was on its way: nothing to do.
+    if RELEASE.load(Ordering::Acquire) == HOLD
+        && let Some(slot) = arrive(tid)
+    {
         while RELEASE.load(Ordering::Acquire) == HOLD {
-            // SAFETY: takes nothing.
-            unsafe { libc::sched_yield() };
+            wait_while(HOLD);
         }
-        if RELEASE.load(Ordering::Acquire) == RUN {
-            run_action();
+        let worked = run_action();
+        slot.store(tid | if worked { DONE } else { FAILED }, Ordering::Release);
+        if !worked {
+            // The process is about to end, and this thread is not to go on free.
+            loop {
+                wait_while(RUN);
+            }
         }
     }
     // SAFETY: takes nothing.
@@ -222,32 +298,19 @@ extern "C" fn on_signal(_: c_int) {
     unsafe { *place = errno };
 }
 
-/// Takes a slot; false where the thread waits already (a second signal was on its way) or there is no slot.
-fn arrive(tid: u32) -> bool {
-    let slots = GATHERED.load(Ordering::Acquire);
-    let capacity = CAPACITY.load(Ordering::Acquire) as usize;
-    if slots.is_null() {
-        return false;
-    }
-    // SAFETY: the slots are never freed once published, and so many they are.
-    let slots = unsafe { std::slice::from_raw_parts(slots, capacity) };
-    for slot in slots {
-        match slot.compare_exchange(0, tid, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return true,
-            Err(taken) if taken == tid => return false,
-            Err(_) => {}
-        }
-    }
-    false
+/// Sleeps as long as `RELEASE` says this, or not at all: callers look again.
+fn wait_while(release: u32) {
+    futex::wait(&RELEASE, futex::Flags::PRIVATE, release, None).unwrap_or_default();
 }
 
-fn run_action() {
+/// Takes a slot; `None` where there is none.
+fn arrive(state: u32) -> Option<&'static AtomicU32> {
+    SLOTS.iter().find(|slot| slot.compare_exchange(0, state, Ordering::AcqRel, Ordering::Acquire).is_ok())
+}
+
+fn run_action() -> bool {
     let action = ACTION.load(Ordering::Acquire).cast::<&dyn Action>();
-    if action.is_null() {
-        return;
-    }
-    // SAFETY: `run_in_others` keeps the action until every gathered thread is done with it, or aborts.
+    // SAFETY: `run_in_each` has set it, and keeps it until every gathered thread is done with it or the process ends.
     let action: &dyn Action = unsafe { *action };
-    let counter = if action.run() { &SUCCEEDED } else { &FAILED };
-    counter.fetch_add(1, Ordering::AcqRel);
+    action.run()
 }

@@ -97,7 +97,8 @@ pub(crate) fn is_mapped_from(file: BorrowedFd<'_>, address: usize) -> std::io::R
     // SAFETY: a private mapping for reading at an address of the kernel's choice touches nothing that exists.
     let page =
         unsafe { rustix::mm::mmap(std::ptr::null_mut(), PAGE, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }?;
-    let maps = std::fs::read_to_string("/proc/self/maps");
+    // Not `self`, whose first thread may have ended.
+    let maps = std::fs::read_to_string("/proc/thread-self/maps");
     // SAFETY: the page was mapped by us just now, and nothing refers to it.
     unsafe { rustix::mm::munmap(page, PAGE) }?;
     let maps = maps?;

@@ -111,6 +111,11 @@ pub(crate) fn die_by(signal: i32) -> ! {
     // What crashed is the worker; this program's memory shows nothing of it. Where that cannot be said, it dies anyway.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .unwrap_or_default();
+    end_by(signal)
+}
+
+/// Ends this process by a signal, past any handler of its own.
+pub(crate) fn end_by(signal: i32) -> ! {
     // SAFETY: sets a default disposition.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
     let set = signal_set(&[signal]);
@@ -195,12 +200,20 @@ pub(crate) fn has_seccomp() -> bool {
     })
 }
 
-/// How many threads this process has: the directory of them has a link from each, beside its own two. `stat` is
-/// something that Landlock never refuses.
+/// How many threads this process has. `stat` is something that Landlock never refuses.
 pub(crate) fn threads() -> Option<u64> {
-    let links = rustix::fs::stat("/proc/self/task").ok()?.st_nlink;
+    rustix::fs::stat("/proc/self/task").ok().and_then(threads_of)
+}
+
+/// As [`threads`], of an opened `/proc/self/task`.
+pub(crate) fn threads_in(tasks: BorrowedFd<'_>) -> Option<u64> {
+    rustix::fs::fstat(tasks).ok().and_then(threads_of)
+}
+
+/// The directory of threads has a link from each, beside its own two.
+fn threads_of(tasks: rustix::fs::Stat) -> Option<u64> {
     #[allow(clippy::unnecessary_cast)] // u32 on aarch64
-    (links as u64).checked_sub(2)
+    (tasks.st_nlink as u64).checked_sub(2)
 }
 
 /// Who made the other end of a socket (`SO_PEERCRED`). The pid is 0 where it cannot be seen from here, which is
