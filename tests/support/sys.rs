@@ -265,3 +265,12 @@ pub fn gains_privileges(file: &std::path::Path) -> bool {
     let flags = rustix::fs::statvfs(file).unwrap().f_flag;
     !flags.contains(rustix::fs::StatVfsMountFlags::NOSUID) && !rustix::thread::no_new_privs().unwrap()
 }
+
+/// A socket that keeps messages apart and waits for connections at a path.
+pub fn seqpacket_server(path: &std::path::Path) -> std::os::fd::OwnedFd {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+    let server = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    bind(&server, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    listen(&server, 8).unwrap();
+    server
+}

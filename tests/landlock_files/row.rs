@@ -1,0 +1,428 @@
+//! A row of the table: what lies there, what is granted, what is done and what each act gives; and how it is run.
+
+use crate::act::{Act, Room, attempt_all};
+use crate::cases::{Case, Done};
+use crate::layout::{Laid, Layout};
+use crate::mounts::{self, Ground};
+use crate::{support, sys};
+use sandboxed::{
+    Access, Allow, Error, ErrorKind, Placement, Policy, Ran, Unenforceable, kernel, plan, sandboxed,
+};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+pub const EXECUTE: Access = Access::EXECUTE;
+pub const WRITE_FILE: Access = Access::WRITE_FILE;
+pub const READ_FILE: Access = Access::READ_FILE;
+pub const READ_DIR: Access = Access::READ_DIR;
+pub const REMOVE_DIR: Access = Access::REMOVE_DIR;
+pub const REMOVE_FILE: Access = Access::REMOVE_FILE;
+pub const MAKE_CHAR: Access = Access::MAKE_CHAR;
+pub const MAKE_DIR: Access = Access::MAKE_DIR;
+pub const MAKE_REG: Access = Access::MAKE_REG;
+pub const MAKE_SOCK: Access = Access::MAKE_SOCK;
+pub const MAKE_FIFO: Access = Access::MAKE_FIFO;
+pub const MAKE_BLOCK: Access = Access::MAKE_BLOCK;
+pub const MAKE_SYM: Access = Access::MAKE_SYM;
+pub const REFER: Access = Access::REFER;
+pub const TRUNCATE: Access = Access::TRUNCATE;
+pub const IOCTL_DEV: Access = Access::IOCTL_DEV;
+pub const RESOLVE_UNIX: Access = Access::RESOLVE_UNIX;
+/// What the keys `read`, `write` and `execute` grant.
+pub const READ: Access = Access::READ;
+pub const WRITE: Access = Access::WRITE;
+pub const RUN: Access = Access::RUN;
+
+/// What an act gives.
+#[derive(Clone, Debug)]
+pub enum Want {
+    /// 0, or this errno.
+    Is(i32),
+    /// What it gives outside of a sandbox, which is not `EACCES`.
+    Free,
+    /// From this ABI on the first, before it the second.
+    Since(u32, Box<Want>, Box<Want>),
+}
+
+impl From<i32> for Want {
+    fn from(errno: i32) -> Want {
+        Want::Is(errno)
+    }
+}
+
+impl Want {
+    fn errno(&self, abi: u32, free: impl FnOnce() -> i32) -> i32 {
+        match self {
+            Want::Is(errno) => *errno,
+            Want::Free => match free() {
+                libc::EACCES => panic!("it is refused outside of a sandbox too"),
+                errno => errno,
+            },
+            Want::Since(least, then, before) => if abi >= *least { then } else { before }.errno(abi, free),
+        }
+    }
+}
+
+/// What a row needs of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    Root,
+    Mounts,
+    Overlay,
+    /// The kernel says that this erratum is fixed.
+    Fixed(u32),
+    /// It does not say so.
+    Unfixed(u32),
+    FileSystem(&'static str),
+    /// No CAP_PERFMON, with which Linux lets a process read of others before any security module is asked
+    /// (`may_access_mm`, since 6.15).
+    NoPerfmon,
+}
+
+impl Need {
+    /// Why the row cannot run here.
+    fn missing(self) -> Option<String> {
+        let fixed = |erratum: u32| kernel().errata & (1 << (erratum - 1)) != 0;
+        let found = mounts::found();
+        let errno = |errno: i32| std::io::Error::from_raw_os_error(errno);
+        match self {
+            Need::Root if !sys::is_root() => Some("needs root".into()),
+            Need::Mounts if found.namespace != 0 => {
+                Some(format!("needs a mount namespace of its own, or root: {}", errno(found.namespace)))
+            }
+            Need::Overlay if found.overlay != 0 => {
+                Some(format!("needs overlayfs, which cannot be mounted here: {}", errno(found.overlay)))
+            }
+            Need::Fixed(erratum) if !fixed(erratum) => {
+                Some(format!("needs the fix of erratum {erratum}, which this kernel does not name"))
+            }
+            Need::Unfixed(erratum) if fixed(erratum) => {
+                Some(format!("is for kernels without the fix of erratum {erratum}"))
+            }
+            Need::FileSystem(kind) if !has_file_system(kind) => {
+                Some(format!("needs {kind}, which this kernel does not have"))
+            }
+            Need::NoPerfmon if has_perfmon() => Some(
+                "is for processes without CAP_PERFMON, whom new kernels let read before Landlock is asked"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+fn has_perfmon() -> bool {
+    const CAP_PERFMON: u32 = 38;
+    let status = std::fs::read_to_string("/proc/thread-self/status").expect("/proc is mounted");
+    let effective =
+        status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("it has capabilities");
+    u64::from_str_radix(effective.trim(), 16).expect("a number") & (1 << CAP_PERFMON) != 0
+}
+
+fn has_file_system(kind: &str) -> bool {
+    let known = std::fs::read_to_string("/proc/filesystems").expect("/proc is mounted");
+    known.lines().any(|line| line.split_whitespace().last() == Some(kind))
+}
+
+/// Paths below the layout's directory (or absolute ones), and the rights there.
+type Grants = Vec<(String, Access)>;
+
+#[derive(Clone)]
+pub struct Row {
+    name: String,
+    layout: Arc<Layout>,
+    /// Sandboxes in each other, the outermost first.
+    layers: Vec<Grants>,
+    allow: Vec<Allow>,
+    steps: Vec<(Act, Want)>,
+    needs: Vec<Need>,
+    placements: Vec<Placement>,
+    /// A path cannot be granted, so the call is an error with this errno.
+    bad_grant: Option<i32>,
+}
+
+impl Row {
+    /// Nothing is granted yet. It runs in a worker and in a thread.
+    pub fn new(name: impl Into<String>, layout: impl Fn(&Path) -> Laid + Send + Sync + 'static) -> Row {
+        Row {
+            name: name.into(),
+            layout: Arc::new(layout),
+            layers: vec![Grants::new()],
+            allow: Vec::new(),
+            steps: Vec::new(),
+            needs: Vec::new(),
+            placements: vec![Placement::Process, Placement::Thread],
+            bad_grant: None,
+        }
+    }
+
+    /// Grants in the innermost sandbox.
+    pub fn grants<P: Into<String>>(mut self, grants: impl IntoIterator<Item = (P, Access)>) -> Row {
+        let all = grants.into_iter().map(|(path, access)| (path.into(), access));
+        self.layers.last_mut().expect("there is one").extend(all);
+        self
+    }
+
+    /// Another sandbox inside.
+    pub fn then<P: Into<String>>(mut self, grants: impl IntoIterator<Item = (P, Access)>) -> Row {
+        self.layers.push(Grants::new());
+        self.grants(grants)
+    }
+
+    pub fn allow(mut self, what: Allow) -> Row {
+        self.allow.push(what);
+        self
+    }
+
+    pub fn gives(mut self, want: impl Into<Want>, acts: impl IntoIterator<Item = Act>) -> Row {
+        let want = want.into();
+        self.steps.extend(acts.into_iter().map(|act| (act, want.clone())));
+        self
+    }
+
+    pub fn ok(self, acts: impl IntoIterator<Item = Act>) -> Row {
+        self.gives(0, acts)
+    }
+
+    pub fn denied(self, acts: impl IntoIterator<Item = Act>) -> Row {
+        self.gives(libc::EACCES, acts)
+    }
+
+    /// As outside of a sandbox.
+    pub fn free(self, acts: impl IntoIterator<Item = Act>) -> Row {
+        self.gives(Want::Free, acts)
+    }
+
+    /// From this ABI on the first, before it the second.
+    pub fn since(
+        self,
+        abi: u32,
+        then: impl Into<Want>,
+        before: impl Into<Want>,
+        acts: impl IntoIterator<Item = Act>,
+    ) -> Row {
+        self.gives(Want::Since(abi, Box::new(then.into()), Box::new(before.into())), acts)
+    }
+
+    pub fn needs(mut self, need: Need) -> Row {
+        self.needs.push(need);
+        self
+    }
+
+    pub fn only(mut self, placement: Placement) -> Row {
+        self.placements = vec![placement];
+        self
+    }
+
+    /// The whole process too.
+    pub fn also_in_place(mut self) -> Row {
+        self.placements.push(Placement::InPlace);
+        self
+    }
+
+    pub fn bad_grant(mut self, errno: i32) -> Row {
+        self.bad_grant = Some(errno);
+        self
+    }
+
+    /// A case for each placement.
+    pub fn cases(self) -> Vec<Case> {
+        let row = Arc::new(self);
+        let case = |placement: Placement| {
+            let (row, name) = (row.clone(), format!("{}::{placement}", row.name));
+            Case::new(name.clone(), move || row.run(&name, placement))
+        };
+        row.placements.iter().copied().map(case).collect()
+    }
+}
+
+fn policy(dir: &Path, grants: &Grants, allow: &[Allow]) -> Policy {
+    let policy = grants.iter().fold(Policy::new(), |policy, (path, access)| {
+        let path = dir.join(path);
+        match *access {
+            READ => policy.read(path),
+            WRITE => policy.write(path),
+            RUN => policy.execute(path),
+            access => policy.fs(access, path),
+        }
+    });
+    allow.iter().fold(policy, |policy, what| policy.allow(*what))
+}
+
+impl Row {
+    fn run(&self, name: &str, placement: Placement) -> Done {
+        if let Some(why) = self.needs.iter().find_map(|need| need.missing()) {
+            return Done::NotRun(why);
+        }
+        let enters = self.mounts() && !mounts::found().entered;
+        let alone = || {
+            if enters {
+                mounts::enter_namespace().expect("it was possible before");
+            }
+            self.try_in(placement);
+        };
+        match enters || placement == Placement::InPlace {
+            true => support::in_child(name, alone),
+            false => self.try_in(placement),
+        }
+        match self.refusal(Path::new("/"), placement) {
+            // The harness has the last word.
+            Some((_, why)) if std::env::var_os("SANDBOXED_TEST_CHILD").is_none() => {
+                Done::Refused(why.to_string())
+            }
+            _ => Done::Ran,
+        }
+    }
+
+    fn mounts(&self) -> bool {
+        self.needs.iter().any(|need| matches!(need, Need::Mounts | Need::Overlay))
+    }
+
+    fn policies(&self, dir: &Path) -> Vec<Policy> {
+        self.layers.iter().map(|grants| policy(dir, grants, &self.allow)).collect()
+    }
+
+    /// How the plan for this kernel refuses it: in which sandbox, counted from outside.
+    fn refusal(&self, dir: &Path, placement: Placement) -> Option<(usize, Unenforceable)> {
+        self.policies(dir).iter().enumerate().find_map(|(depth, policy)| {
+            let placement = if depth == 0 { placement } else { Placement::Thread };
+            plan(policy, placement, kernel()).err().map(|why| (depth, why))
+        })
+    }
+
+    fn acts(&self) -> Vec<Act> {
+        self.steps.iter().map(|(act, _)| act.clone()).collect()
+    }
+
+    /// Gives `body` a directory with the layout in it.
+    fn with_layout<T>(&self, body: impl FnOnce(&Path, &Laid) -> T) -> T {
+        let dir = tempfile::tempdir().expect("a directory");
+        let _ground = self.mounts().then(|| Ground::at(dir.path()));
+        let laid = (self.layout)(dir.path());
+        body(dir.path(), &laid)
+    }
+
+    fn try_in(&self, placement: Placement) {
+        self.with_layout(|dir, laid| match placement {
+            Placement::InPlace => {
+                // It cannot tidy up what it may no longer touch.
+                let child = sys::fork(|| self.judge(dir, laid, placement));
+                assert!(sys::wait_for(child).success(), "in the restricted process");
+            }
+            _ => self.judge(dir, laid, placement),
+        });
+    }
+
+    fn judge(&self, dir: &Path, laid: &Laid, placement: Placement) {
+        let diary = tempfile::tempfile().expect("a file");
+        let layers = self.policies(dir);
+        let clone = |file: &File| file.try_clone().expect("a descriptor");
+        let acts = self.acts();
+        // Before: in place there is no outside any more.
+        let free = self.outside();
+        let found = match placement {
+            Placement::Process => {
+                let given = laid.given.iter().map(clone).collect();
+                in_process(layers, dir, &acts, given, clone(&diary))
+            }
+            Placement::Thread => in_thread(&layers, dir, &acts, &laid.given, &diary),
+            Placement::InPlace => in_place(&layers, dir, &acts, &laid.given, &diary),
+        };
+        let begun = diary.metadata().expect("it is open").len();
+        match (self.refusal(dir, placement), self.bad_grant, found) {
+            (Some((depth, why)), _, Err(error)) => {
+                assert_eq!(error.kind(), &ErrorKind::Unenforceable(why), "{error}");
+                assert_eq!((error.ran(), begun), (Ran::No, depth as u64), "{error}");
+            }
+            (None, Some(errno), Err(error)) => {
+                assert!(error.is_launch() && format!("{error:?}").contains(&name(errno)), "{error:?}");
+                assert_eq!((error.ran(), begun), (Ran::No, 0), "{error}");
+            }
+            (None, None, Ok(found)) => {
+                assert_eq!(begun, self.layers.len() as u64, "each body began once");
+                self.compare(&found, &free);
+            }
+            (refusal, bad_grant, found) => panic!("{refusal:?}, {bad_grant:?}, but {found:?}"),
+        }
+    }
+
+    fn compare(&self, found: &[i32], free: &[i32]) {
+        assert_eq!(found.len(), self.steps.len());
+        let abi = kernel().abi;
+        let wrong: Vec<String> = (0..found.len())
+            .filter_map(|step| {
+                let (act, want) = &self.steps[step];
+                let want = want.errno(abi, || free[step]);
+                (found[step] != want)
+                    .then(|| format!("{act:?} gives {}, not {}", name(found[step]), name(want)))
+            })
+            .collect();
+        assert!(wrong.is_empty(), "with {:?} granted:\n{}", self.layers, wrong.join("\n"));
+    }
+
+    /// What the acts give outside of a sandbox, where a step asks.
+    fn outside(&self) -> Vec<i32> {
+        fn asks(want: &Want) -> bool {
+            match want {
+                Want::Is(_) => false,
+                Want::Free => true,
+                Want::Since(_, then, before) => asks(then) || asks(before),
+            }
+        }
+        if !self.steps.iter().any(|(_, want)| asks(want)) {
+            return Vec::new();
+        }
+        self.with_layout(|dir, laid| attempt_all(&self.acts(), &Room { dir, given: &laid.given }))
+    }
+}
+
+fn name(errno: i32) -> String {
+    match errno {
+        0 => "0".into(),
+        errno => std::io::Error::from_raw_os_error(errno).to_string(),
+    }
+}
+
+/// The body of each sandbox: says that it began, then goes on to the next one inside, or acts.
+fn body(layers: &[Policy], room: &Room<'_>, acts: &[Act], mut diary: &File) -> Result<Vec<i32>, Error> {
+    diary.write_all(b"x").expect("it was handed over");
+    match layers {
+        [] => Ok(attempt_all(acts, room)),
+        layers => in_thread(layers, room.dir, acts, room.given, diary),
+    }
+}
+
+#[sandboxed(policy = &layers[0])]
+fn in_process(
+    layers: Vec<Policy>,
+    dir: &Path,
+    acts: &[Act],
+    given: Vec<File>,
+    diary: File,
+) -> Result<Vec<i32>, Error> {
+    body(&layers[1..], &Room { dir, given: &given }, acts, &diary)
+}
+
+#[sandboxed(thread, policy = &layers[0])]
+fn in_thread(
+    layers: &[Policy],
+    dir: &Path,
+    acts: &[Act],
+    given: &[File],
+    diary: &File,
+) -> Result<Vec<i32>, Error> {
+    body(&layers[1..], &Room { dir, given }, acts, diary)
+}
+
+#[sandboxed(in_place, thread_sync = "signal", policy = &layers[0])]
+fn in_place(
+    layers: &[Policy],
+    dir: &Path,
+    acts: &[Act],
+    given: &[File],
+    diary: &File,
+) -> Result<Vec<i32>, Error> {
+    body(&layers[1..], &Room { dir, given }, acts, diary)
+}
