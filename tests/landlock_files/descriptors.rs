@@ -1,9 +1,8 @@
 //! Descriptors: those that name a file without opening it, that lead back to it through `/proc`, that have no name,
 //! and that were handed over.
 
-use crate::act::*;
 use crate::layout::{handed_over, host, tree};
-use crate::row::*;
+use crate::words::*;
 use libc::{EBADF, ENXIO};
 use sandboxed::Placement;
 

@@ -1,9 +1,8 @@
 //! Grants of directories in each other, and names that lead in and out of them.
 
-use crate::act::*;
 use crate::layout::{Laid, files, handed_over, tree};
 use crate::mounts::Mounting;
-use crate::row::*;
+use crate::words::*;
 use libc::{EEXIST, ELOOP, ENOENT, ENOTDIR, EPERM};
 use sandboxed::{Access, Allow, Placement};
 use std::os::unix::fs::symlink;

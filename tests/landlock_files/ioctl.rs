@@ -1,9 +1,8 @@
 //! `ioctl(2)`: on a device that was opened inside it needs `ioctl_dev`, except for the requests that the kernel answers
 //! by itself for every file; on other files it needs nothing. Before ABI 5 Landlock does not see it.
 
-use crate::act::*;
 use crate::layout::{handed_device, handed_over, kinds, tree};
-use crate::row::*;
+use crate::words::*;
 use libc::{EACCES, EBADF, ENOTTY};
 
 /// What a device's driver would be asked.

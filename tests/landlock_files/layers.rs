@@ -1,8 +1,7 @@
 //! Sandboxes in each other: each may only take away, and every one is asked.
 
-use crate::act::*;
 use crate::layout::tree;
-use crate::row::*;
+use crate::words::*;
 use libc::EXDEV;
 use sandboxed::Access;
 

@@ -16,6 +16,7 @@ mod layout;
 mod making;
 mod mounted;
 mod mounts;
+mod need;
 mod overlay;
 #[path = "../support/raw.rs"]
 mod raw;
@@ -28,12 +29,9 @@ mod support;
 #[path = "../support/sys.rs"]
 mod sys;
 mod truncating;
+mod words;
 
 fn main() -> std::process::ExitCode {
-    // A child runs one row, which asks if it must.
-    if std::env::var_os("SANDBOXED_TEST_CHILD").is_none() {
-        mounts::found();
-    }
     let tables = [
         rights::rows(),
         hierarchy::rows(),
@@ -47,5 +45,10 @@ fn main() -> std::process::ExitCode {
         mounted::rows(),
         overlay::rows(),
     ];
-    cases::main(tables.into_iter().flatten().flat_map(row::Row::cases).collect())
+    let cases = || cases::main(tables.into_iter().flatten().flat_map(row::Row::cases).collect());
+    match std::env::var_os("SANDBOXED_TEST_CHILD") {
+        // A child runs one row, and asks if it must.
+        Some(_) => cases(),
+        None => mounts::with_scratch(cases),
+    }
 }

@@ -1,8 +1,7 @@
 //! Making and removing, each kind of file by its own right.
 
-use crate::act::*;
 use crate::layout::{kinds, tree};
-use crate::row::*;
+use crate::words::*;
 use libc::{EISDIR, ENOTDIR, ENOTEMPTY};
 use sandboxed::Access;
 
@@ -53,11 +52,28 @@ fn creates() -> Vec<Row> {
             .ok([open("a/b", W | TMPFILE), on(opened("x", W | TMPFILE), Use::Write)])
             .ok([on(opened("x", W | TMPFILE), Use::Link("x/named".into()))])
             .denied([on(opened("a/b", W | TMPFILE), Use::Link("a/b/named".into())), open("a", W | TMPFILE)]),
+        // An overlay's whiteout is a device by its number alone. Before the fix of the erratum it is made by the right of
+        // devices, and a rename that leaves one behind asks for nothing.
         Row::new("making::whiteout", tree)
+            .needs(Need::Fixed(4))
+            .grants([("a/b", MAKE_REG), ("x", MAKE_CHAR)])
+            .ok([make("a/b/new", Kind::Whiteout)])
+            .denied([make("x/new", Kind::Whiteout), make("a/new", Kind::Whiteout)]),
+        Row::new("making::whiteout_left_behind", kinds)
+            .needs(Need::Fixed(4))
+            .grants([("a", MAKE_SYM | REMOVE_FILE | MAKE_REG), ("x", MAKE_SYM | REMOVE_FILE)])
+            .ok([whiteout("a/sym", "a/new")])
+            .denied([whiteout("x/sym", "x/new")]),
+        Row::new("making::whiteout_before_the_fix", tree)
+            .needs(Need::Unfixed(4))
             .grants([("a/b", MAKE_CHAR), ("x", MAKE_REG)])
-            // Some kernels took one for a plain file: that is what the overlay's rows are about.
-            .denied([make("a/new", Kind::Whiteout)])
-            .ok([make("x/new", Kind::Reg)]),
+            .ok([make("a/b/new", Kind::Whiteout)])
+            .denied([make("x/new", Kind::Whiteout), make("a/new", Kind::Whiteout)]),
+        Row::new("making::whiteout_left_behind_before_the_fix", kinds)
+            .needs(Need::Unfixed(4))
+            .grants([("a", MAKE_SYM | REMOVE_FILE), ("x", MAKE_SYM)])
+            .ok([whiteout("a/sym", "a/new")])
+            .denied([whiteout("x/sym", "x/new")]),
         Row::new("making::socket_by_bind", tree)
             .allow(sandboxed::Allow::AbstractUnixSocket)
             .grants([("a", MAKE_SOCK), ("x", MAKE_REG)])
@@ -91,4 +107,8 @@ fn removes() -> Vec<Row> {
             .ok([unlink("a/f"), rmdir("a/void")])
             .denied([make("a/f", Kind::Reg), make("a/void", Kind::Dir)]),
     ]
+}
+
+fn whiteout(from: &str, to: &str) -> Act {
+    Act::Rename(from.into(), to.into(), libc::RENAME_WHITEOUT)
 }

@@ -1,10 +1,9 @@
 //! Mounts: a rule is tied to a directory's inode, and holds below it as one comes there by mounts. What is bound in two
 //! places has two ways up.
 
-use crate::act::*;
 use crate::layout::{Laid, dirs, files, tree};
 use crate::mounts::Mounting;
-use crate::row::*;
+use crate::words::*;
 use libc::{EBUSY, EXDEV};
 use sandboxed::Access;
 use std::fs::File;

@@ -4,8 +4,9 @@ use crate::{raw, sys};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use tempfile::TempDir;
 
 /// Something to do to the mounts; paths are below the layout's directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,7 +72,7 @@ pub struct Ground<'a>(&'a Path);
 
 impl Ground<'_> {
     pub fn at(dir: &Path) -> Ground<'_> {
-        mount(Path::new("none"), dir, "tmpfs", 0, "size=8m,mode=755").expect("a tmpfs");
+        mount(Path::new("none"), dir, "tmpfs", 0, "mode=755").expect("a tmpfs");
         Ground(dir)
     }
 }
@@ -101,6 +102,32 @@ pub fn enter_namespace() -> Result<(), i32> {
     }
     let private = mount(Path::new("none"), Path::new("/"), "", libc::MS_REC | libc::MS_PRIVATE, "");
     private.map_err(|error| error.raw_os_error().expect("an errno"))
+}
+
+static SCRATCH: OnceLock<PathBuf> = OnceLock::new();
+
+/// Gives rows a place in memory, where nothing has to be removed: it goes with the namespace. It must be this process's
+/// own.
+pub fn with_scratch<T>(body: impl FnOnce() -> T) -> T {
+    if !found().entered {
+        return body();
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let _ground = Ground::at(dir.path());
+    SCRATCH.get_or_init(|| dir.path().to_owned());
+    body()
+}
+
+/// A directory for one row.
+pub fn directory() -> TempDir {
+    match SCRATCH.get() {
+        Some(scratch) => {
+            let mut dir = tempfile::tempdir_in(scratch).expect("a directory");
+            dir.disable_cleanup(true);
+            dir
+        }
+        None => tempfile::tempdir().expect("a directory"),
+    }
 }
 
 /// What this user may mount here.

@@ -1,10 +1,9 @@
 //! Overlays: what is seen there has inodes of its own, so the layers below it and the overlay share no rule. What the
 //! overlay does to its layers on behalf of a sandbox is not the sandbox's doing.
 
-use crate::act::*;
 use crate::layout::{Laid, files};
 use crate::mounts;
-use crate::row::*;
+use crate::words::*;
 use libc::EXDEV;
 use std::path::Path;
 

@@ -3,9 +3,8 @@
 //! Across, the kernel asks for `refer` on both sides, and that the file has no right at its new place that it lacked at
 //! the old one; what fails for these reasons alone gives `EXDEV`, so that programs copy instead.
 
-use crate::act::*;
 use crate::layout::{Laid, dirs, files, kinds, tree};
-use crate::row::*;
+use crate::words::*;
 use libc::{EACCES, EXDEV};
 use sandboxed::Access;
 use std::path::Path;

@@ -1,8 +1,7 @@
 //! Each right by itself: what it opens, that nothing else opens it, and on which files it can be granted.
 
-use crate::act::*;
 use crate::layout::{kinds, tree};
-use crate::row::*;
+use crate::words::*;
 use libc::{ENOEXEC, ENOTDIR, EXDEV};
 use sandboxed::{Access, kernel};
 

@@ -4,6 +4,8 @@ use crate::act::{Act, Room, attempt_all};
 use crate::cases::{Case, Done};
 use crate::layout::{Laid, Layout};
 use crate::mounts::{self, Ground};
+use crate::need::Need;
+use crate::words::{READ, RUN, WRITE};
 use crate::{support, sys};
 use sandboxed::{
     Access, Allow, Error, ErrorKind, Placement, Policy, Ran, Unenforceable, kernel, plan, sandboxed,
@@ -12,28 +14,6 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-
-pub const EXECUTE: Access = Access::EXECUTE;
-pub const WRITE_FILE: Access = Access::WRITE_FILE;
-pub const READ_FILE: Access = Access::READ_FILE;
-pub const READ_DIR: Access = Access::READ_DIR;
-pub const REMOVE_DIR: Access = Access::REMOVE_DIR;
-pub const REMOVE_FILE: Access = Access::REMOVE_FILE;
-pub const MAKE_CHAR: Access = Access::MAKE_CHAR;
-pub const MAKE_DIR: Access = Access::MAKE_DIR;
-pub const MAKE_REG: Access = Access::MAKE_REG;
-pub const MAKE_SOCK: Access = Access::MAKE_SOCK;
-pub const MAKE_FIFO: Access = Access::MAKE_FIFO;
-pub const MAKE_BLOCK: Access = Access::MAKE_BLOCK;
-pub const MAKE_SYM: Access = Access::MAKE_SYM;
-pub const REFER: Access = Access::REFER;
-pub const TRUNCATE: Access = Access::TRUNCATE;
-pub const IOCTL_DEV: Access = Access::IOCTL_DEV;
-pub const RESOLVE_UNIX: Access = Access::RESOLVE_UNIX;
-/// What the keys `read`, `write` and `execute` grant.
-pub const READ: Access = Access::READ;
-pub const WRITE: Access = Access::WRITE;
-pub const RUN: Access = Access::RUN;
 
 /// What an act gives.
 #[derive(Clone, Debug)]
@@ -63,67 +43,6 @@ impl Want {
             Want::Since(least, then, before) => if abi >= *least { then } else { before }.errno(abi, free),
         }
     }
-}
-
-/// What a row needs of the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    Root,
-    Mounts,
-    Overlay,
-    /// The kernel says that this erratum is fixed.
-    Fixed(u32),
-    /// It does not say so.
-    Unfixed(u32),
-    FileSystem(&'static str),
-    /// No CAP_PERFMON, with which Linux lets a process read of others before any security module is asked
-    /// (`may_access_mm`, since 6.15).
-    NoPerfmon,
-}
-
-impl Need {
-    /// Why the row cannot run here.
-    fn missing(self) -> Option<String> {
-        let fixed = |erratum: u32| kernel().errata & (1 << (erratum - 1)) != 0;
-        let found = mounts::found();
-        let errno = |errno: i32| std::io::Error::from_raw_os_error(errno);
-        match self {
-            Need::Root if !sys::is_root() => Some("needs root".into()),
-            Need::Mounts if found.namespace != 0 => {
-                Some(format!("needs a mount namespace of its own, or root: {}", errno(found.namespace)))
-            }
-            Need::Overlay if found.overlay != 0 => {
-                Some(format!("needs overlayfs, which cannot be mounted here: {}", errno(found.overlay)))
-            }
-            Need::Fixed(erratum) if !fixed(erratum) => {
-                Some(format!("needs the fix of erratum {erratum}, which this kernel does not name"))
-            }
-            Need::Unfixed(erratum) if fixed(erratum) => {
-                Some(format!("is for kernels without the fix of erratum {erratum}"))
-            }
-            Need::FileSystem(kind) if !has_file_system(kind) => {
-                Some(format!("needs {kind}, which this kernel does not have"))
-            }
-            Need::NoPerfmon if has_perfmon() => Some(
-                "is for processes without CAP_PERFMON, whom new kernels let read before Landlock is asked"
-                    .into(),
-            ),
-            _ => None,
-        }
-    }
-}
-
-fn has_perfmon() -> bool {
-    const CAP_PERFMON: u32 = 38;
-    let status = std::fs::read_to_string("/proc/thread-self/status").expect("/proc is mounted");
-    let effective =
-        status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("it has capabilities");
-    u64::from_str_radix(effective.trim(), 16).expect("a number") & (1 << CAP_PERFMON) != 0
-}
-
-fn has_file_system(kind: &str) -> bool {
-    let known = std::fs::read_to_string("/proc/filesystems").expect("/proc is mounted");
-    known.lines().any(|line| line.split_whitespace().last() == Some(kind))
 }
 
 /// Paths below the layout's directory (or absolute ones), and the rights there.
@@ -298,7 +217,7 @@ impl Row {
 
     /// Gives `body` a directory with the layout in it.
     fn with_layout<T>(&self, body: impl FnOnce(&Path, &Laid) -> T) -> T {
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = mounts::directory();
         let _ground = self.mounts().then(|| Ground::at(dir.path()));
         let laid = (self.layout)(dir.path());
         body(dir.path(), &laid)

@@ -1,8 +1,7 @@
 //! Sockets by path. The filter refuses to make one where none is granted; from ABI 9 Landlock says which may be reached.
 
-use crate::act::*;
 use crate::layout::servers;
-use crate::row::*;
+use crate::words::*;
 use libc::{EACCES, ECONNREFUSED, EPROTOTYPE};
 use sandboxed::Allow;
 

@@ -1,9 +1,8 @@
 //! Truncation, in every way there is. Before ABI 3 Landlock does not see it: there the filter refuses `truncate(2)` and
 //! opens that truncate without writing, and the others need a file that may be written.
 
-use crate::act::*;
 use crate::layout::{handed_over, tree};
-use crate::row::*;
+use crate::words::*;
 use libc::{EACCES, EBADF, EINVAL};
 use sandboxed::Access;
 
