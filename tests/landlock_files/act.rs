@@ -198,8 +198,8 @@ impl Source {
                 Held(writer, vec![reader])
             }
             Source::Socket => {
-                let kind = (SocketType::STREAM, SocketFlags::CLOEXEC);
-                let (one, other) = rustix::net::socketpair(AddressFamily::UNIX, kind.0, kind.1, None)?;
+                let (kind, flags) = (SocketType::STREAM, SocketFlags::CLOEXEC);
+                let (one, other) = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None)?;
                 Held(one, vec![other])
             }
         })

@@ -7,32 +7,32 @@ use libc::{EACCES, EBADF, ENOTTY};
 
 /// What a device's driver would be asked.
 // ioctl.handle_dir_access_file, ioctl.handle_file_access_file
-const OF_DEVICES: &[(&str, u64)] = &[
-    ("fionread", 0x541b),
-    ("tcgets", 0x5401),
-    ("fs_ioc_getflags", 0x8008_6601),
-    ("fs_ioc_fsgetxattr", 0x801c_581f),
-    ("fibmap", 0x1),
-    ("blkgetsize64", 0x8008_1272),
-    ("rndgetentcnt", 0x8004_5200),
-    ("unknown", 0xabcd),
+const OF_DEVICES: &[u64] = &[
+    0x541b,      // FIONREAD
+    0x5401,      // TCGETS
+    0x8008_6601, // FS_IOC_GETFLAGS
+    0x801c_581f, // FS_IOC_FSGETXATTR
+    0x1,         // FIBMAP
+    0x8008_1272, // BLKGETSIZE64
+    0x8004_5200, // RNDGETENTCNT
+    0xabcd,      // none
 ];
 
 /// What the kernel answers by itself. Without FIFREEZE and FITHAW, which would freeze a file system.
 // layout1.blanket_permitted_ioctls
-const OF_ALL: &[(&str, u64)] = &[
-    ("fioclex", 0x5451),
-    ("fionclex", 0x5450),
-    ("fionbio", 0x5421),
-    ("fioasync", 0x5452),
-    ("fioqsize", 0x5460),
-    ("figetbsz", 0x2),
-    ("fs_ioc_fiemap", 0xc020_660b),
-    ("ficlone", 0x4004_9409),
-    ("ficlonerange", 0x4020_940d),
-    ("fideduperange", 0xc018_9436),
-    ("fs_ioc_getfsuuid", 0x8011_1500),
-    ("fs_ioc_getfssysfspath", 0x8081_1501),
+const OF_ALL: &[u64] = &[
+    0x5451,      // FIOCLEX
+    0x5450,      // FIONCLEX
+    0x5421,      // FIONBIO
+    0x5452,      // FIOASYNC
+    0x5460,      // FIOQSIZE
+    0x2,         // FIGETBSZ
+    0xc020_660b, // FS_IOC_FIEMAP
+    0x4004_9409, // FICLONE
+    0x4020_940d, // FICLONERANGE
+    0xc018_9436, // FIDEDUPERANGE
+    0x8011_1500, // FS_IOC_GETFSUUID
+    0x8081_1501, // FS_IOC_GETFSSYSFSPATH
 ];
 
 /// The filter refuses these, whatever the file is: they change attributes.
@@ -49,11 +49,11 @@ pub fn rows() -> Vec<Row> {
     let mut rows = vec![
         Row::new("ioctl::requests_of_devices", tree)
             .grants([("/dev/zero", READ), ("/dev/full", READ_FILE | IOCTL_DEV)])
-            .denied(OF_DEVICES.iter().map(|(_, request)| ioctl("/dev/zero", R, *request)))
-            .free(OF_DEVICES.iter().map(|(_, request)| ioctl("/dev/full", R, *request))),
+            .denied(OF_DEVICES.iter().map(|request| ioctl("/dev/zero", R, *request)))
+            .free(OF_DEVICES.iter().map(|request| ioctl("/dev/full", R, *request))),
         Row::new("ioctl::requests_of_all", tree)
             .grants([("/dev/zero", READ)])
-            .free(OF_ALL.iter().map(|(_, request)| ioctl("/dev/zero", R, *request)))
+            .free(OF_ALL.iter().map(|request| ioctl("/dev/zero", R, *request)))
             .since(5, EACCES, ENOTTY, [ioctl("/dev/zero", R, TCGETS)]),
     ];
     rows.extend(devices());
@@ -66,12 +66,7 @@ fn devices() -> Vec<Row> {
         // Named in no grant, it is refused where the kernel can.
         Row::new("ioctl::devices_without_the_right", tree)
             .grants([("/dev", READ), ("/dev", WRITE)])
-            .since(
-                5,
-                EACCES,
-                Want::Free,
-                OF_DEVICES.iter().map(|(_, request)| ioctl("/dev/zero", RW, *request)),
-            )
+            .since(5, EACCES, Want::Free, OF_DEVICES.iter().map(|request| ioctl("/dev/zero", RW, *request)))
             .ok([open("/dev/zero", RW)]),
         // ioctl.handle_dir_access_file
         Row::new("ioctl::right_of_a_directory", tree)
@@ -108,7 +103,7 @@ fn devices() -> Vec<Row> {
 
 /// Files that are no devices.
 fn others() -> Vec<Row> {
-    let all = || OF_DEVICES.iter().chain(OF_ALL).map(|(_, request)| *request);
+    let all = || OF_DEVICES.iter().chain(OF_ALL).copied();
     vec![
         // ioctl.handle_dir_access_dir, on plain files
         Row::new("ioctl::plain_file", tree)
