@@ -33,6 +33,15 @@ impl From<i32> for Want {
 }
 
 impl Want {
+    /// Whether it is a denial on some kernel, or is none on some.
+    fn may_be_denial(&self, denial: bool) -> bool {
+        match self {
+            Want::Is(errno) => [libc::EACCES, libc::EPERM, libc::EXDEV].contains(errno) == denial,
+            Want::Free => !denial,
+            Want::Since(_, then, before) => then.may_be_denial(denial) || before.may_be_denial(denial),
+        }
+    }
+
     fn errno(&self, abi: u32, free: impl FnOnce() -> i32) -> i32 {
         match self {
             Want::Is(errno) => *errno,
@@ -148,6 +157,9 @@ impl Row {
 
     /// A case for each placement.
     pub fn cases(self) -> Vec<Case> {
+        let has = |denial| self.steps.iter().any(|(_, want)| want.may_be_denial(denial));
+        let pairs = has(true) && has(false);
+        assert!(pairs || self.bad_grant.is_some(), "{}: each denial has an allowed twin", self.name);
         let row = Arc::new(self);
         let case = |placement: Placement| {
             let (row, name) = (row.clone(), format!("{}::{placement}", row.name));

@@ -54,6 +54,7 @@ fn ftruncates(name: &str, granted: Access, opens: i32, truncates: i32) -> Row {
         .gives(opens, [open("a/f", W)])
         .since(3, truncates, opens, [ftruncate("a/f", W)])
         .ok([ftruncate("x/f", W)])
+        .denied([open("/dev/null", W)])
 }
 
 fn descriptors() -> Vec<Row> {
