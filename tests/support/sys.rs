@@ -328,3 +328,12 @@ pub fn winsize(fd: i32) -> std::io::Result<()> {
     // SAFETY: `struct winsize` is four of these.
     checked(unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, size.as_mut_ptr()) }.into()).map(drop)
 }
+
+/// A socket that keeps messages apart and waits for connections at a path.
+pub fn seqpacket_server(path: &std::path::Path) -> std::os::fd::OwnedFd {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+    let server = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    bind(&server, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    listen(&server, 8).unwrap();
+    server
+}
