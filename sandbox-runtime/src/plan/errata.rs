@@ -27,7 +27,7 @@ pub enum Erratum {
     /// directory needs a bind mount and rights on both sides, or help from outside.
     DisconnectedDirectories,
     /// Erratum 4: `renameat2(2)` with `RENAME_WHITEOUT` leaves an entry behind without a right to make one. The filter
-    /// refuses the flag where `refer` is granted; without it both ends of a rename have the same grants.
+    /// refuses the flag where files or directories may be removed, and so renamed.
     Whiteouts,
 }
 
@@ -74,7 +74,9 @@ impl Erratum {
                     }
             }
             Erratum::DisconnectedDirectories => policy.names_files(),
-            Erratum::Whiteouts => policy.names_right(Access::REFER),
+            Erratum::Whiteouts => {
+                policy.names_right(Access::REMOVE_FILE) || policy.names_right(Access::REMOVE_DIR)
+            }
         }
     }
 }
@@ -118,7 +120,8 @@ mod tests {
             (by_signal(), [all[0].clone(), all[1].clone(), all[1].clone()]),
             (new().read("/usr"), with(&[DisconnectedDirectories])),
             (new().write("/x"), with(&[DisconnectedDirectories, Whiteouts])),
-            (new().fs(Access::REFER, "/x"), with(&[DisconnectedDirectories, Whiteouts])),
+            (new().fs(Access::REMOVE_FILE, "/x"), with(&[DisconnectedDirectories, Whiteouts])),
+            (new().fs(Access::REFER, "/x"), with(&[DisconnectedDirectories])),
             (new().unix("/run/x"), all.clone()),
             (new().quiet("/x"), all.clone()),
         ];
