@@ -2,9 +2,9 @@
 
 use crate::ctxt::Ctxt;
 use crate::keys::{self, KEYS, Key, Placement, RIGHTS, Shape, Status};
-use crate::spelling::nearest;
 use crate::values::{Checker, Value, peel};
 use proc_macro2::{Span, TokenStream, TokenTree};
+use sandboxed_config::nearest;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Ident, Path, Token};

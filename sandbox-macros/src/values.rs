@@ -2,8 +2,8 @@
 
 use crate::ctxt::Ctxt;
 use crate::quantity;
-use crate::spelling::nearest;
 use proc_macro2::Span;
+use sandboxed_config::nearest;
 use std::ops::RangeInclusive;
 use syn::spanned::Spanned;
 use syn::{BinOp, Expr, ExprBinary, ExprLit, ExprRange, ExprUnary, Lit, LitStr, RangeLimits};
