@@ -146,8 +146,8 @@ compile_error!(
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use sandboxed_runtime::{
     Access, Allow, Cause, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess, Output,
-    Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable, frame_limit,
-    functions, kernel, optional, plan, set_frame_limit, start,
+    Placement, Plan, Policy, PolicyFileError, Preset, Promise, Ran, Stdio, ThreadSync, Timeout,
+    Unenforceable, Unwritable, frame_limit, functions, kernel, optional, plan, set_frame_limit, start,
 };
 
 /// What the attribute's expansion refers to. Not for use by hand, and not stable.

@@ -1,0 +1,246 @@
+//! Policies from files of the landlockconfig format, and back.
+
+use super::{Access, Allow, Demand, NetAccess, PathGrant, PathKey, Policy, PortGrant, Stdio, ThreadSync};
+use sandboxed_config::{Config, Format, Grants, Kind, PolicyFileError, Source, Unwritable};
+use std::path::{Path, PathBuf};
+
+impl Policy {
+    /// Reads a policy from a file of the format of [landlockconfig], TOML or JSON by its extension.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use sandboxed_runtime as sandboxed;
+    /// use sandboxed::Policy;
+    /// # let dir = std::env::temp_dir().join(format!("sandboxed-doc-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir)?;
+    /// # let path = dir.join("site.toml");
+    /// std::fs::write(&path, r#"
+    ///     abi = 6
+    ///
+    ///     [[variable]]
+    ///     name = "site"
+    ///     literal = ["blue", "green"]
+    ///
+    ///     [[ruleset]]
+    ///     handled_access_fs = ["abi.all"]
+    ///     handled_access_net = ["abi.all"]
+    ///     scoped = ["abi.all"]
+    ///
+    ///     [[path_beneath]]
+    ///     allowed_access = ["read_file", "read_dir"]
+    ///     parent = ["/srv/${site}"]
+    ///
+    ///     [[net_port]]
+    ///     allowed_access = ["bind_tcp"]
+    ///     port = [8080]
+    /// "#)?;
+    /// let policy = Policy::from_file(&path)?;
+    /// let same = r#"read = [optional("/srv/blue"), optional("/srv/green")], tcp_bind = 8080"#;
+    /// assert_eq!(policy.to_string(), same);
+    /// # std::fs::remove_dir_all(dir)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # What a file means
+    ///
+    /// A file names what is *handled*, that is, refused, and what is granted of it. A policy refuses everything that
+    /// it does not grant. So:
+    ///
+    /// - **Granted** is what the file grants, at and below its paths and on its ports.
+    /// - **Handled** is what a `ruleset` names (several add up), and what a rule grants, as in landlockconfig.
+    /// - **Left open**, that is, granted everywhere, is each right and scope that the format has a word for and the
+    ///   file does not handle: file system rights up to `ioctl_dev` at `/`, `bind_tcp` and `connect_tcp` on all
+    ///   ports, signals, abstract Unix sockets. So a file that handles `abi.all` for an old `abi` leaves open what
+    ///   came later, as it does in landlockconfig. `refer` is left open only where no file system right is handled:
+    ///   Landlock refuses it along with any other.
+    /// - **Refused** stays what the format has no words for, as in every policy: UDP, pathname sockets, other kinds
+    ///   of sockets, `listen` without a grant to bind, change of metadata, and in `process` the limits, the
+    ///   environment and the rest. Keys beside `policy` open these.
+    /// - **Groups** are what Landlock has at the file's `abi`: `abi.all`; `abi.read_execute`, which is `execute`,
+    ///   `read_file`, `read_dir` and `refer`; `abi.read_write`, which is all but `execute`. From 9 on they have
+    ///   `resolve_unix`, from 10 on UDP, where connecting includes binding to port 0, as with
+    ///   [`udp_connect`](Policy::udp_connect). An `abi` that this version does not know means the newest that it
+    ///   knows. Rights named by themselves need no `abi`, and may be newer. `v1.all` to `v6.read_write`, from before
+    ///   there was the key, are taken too.
+    /// - **Variables**: `${name}` stands for each value of a `variable`, several in a path for every combination;
+    ///   `$$` is a dollar sign. Values are taken as they are. A variable without values stands for no path.
+    /// - **Paths** may be relative: to the working directory of the process, at the call. One that is missing is
+    ///   passed over, as in landlockconfig, so each is [`optional`](crate::optional); one that cannot be opened for
+    ///   another reason is an error of the call. Of rights on directories that are granted on a file, the others are
+    ///   granted; if there are no others, that is an error of the call.
+    /// - **Kernels** that cannot hold what the file handles: as with every policy, an error before the body, or with
+    ///   `best_effort` a report. (landlockconfig goes on without a word.)
+    /// - A file that handles nothing is an error, since it would refuse nothing.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is no regular file, has more than 1 MiB, is not UTF-8, has another extension; or its
+    /// first mistake, with line and column: an unknown key or right, a repeated key, an empty list, a port or `abi`
+    /// out of range, a variable that is not there, more than 10000 paths after variables were put in, an empty path
+    /// or one with a zero byte.
+    ///
+    /// [landlockconfig]: https://github.com/landlock-lsm/landlockconfig
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Policy, PolicyFileError> {
+        Policy::from_files([path])
+    }
+
+    /// Composes a policy from several files, as landlockconfig does: handled is only what all of them handle, and of
+    /// that is granted what any of them grants. So a file can also open more. They share their variables.
+    ///
+    /// # Errors
+    ///
+    /// As [`Policy::from_file`]; files that together handle nothing.
+    pub fn from_files<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Policy, PolicyFileError> {
+        let sources: Vec<Source> = paths.into_iter().map(Source::of_file).collect::<Result<_, _>>()?;
+        sandboxed_config::read(&sources).map(|config| Policy::new().with_grants(config.grants()))
+    }
+
+    /// A policy from text in TOML; see [`Policy::from_file`].
+    ///
+    /// ```
+    /// use sandboxed_runtime::Policy;
+    /// let error = Policy::from_toml("[[ruleset]]\nscoped = [\"signl\"]").unwrap_err();
+    /// assert_eq!(error.to_string(), "2:11: unknown scope `signl`; did you mean `signal`?");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Policy::from_file`].
+    pub fn from_toml(text: &str) -> Result<Policy, PolicyFileError> {
+        Policy::from_text(text, Format::Toml)
+    }
+
+    /// A policy from text in JSON; see [`Policy::from_file`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Policy::from_file`].
+    pub fn from_json(text: &str) -> Result<Policy, PolicyFileError> {
+        Policy::from_text(text, Format::Json)
+    }
+
+    fn from_text(text: &str, format: Format) -> Result<Policy, PolicyFileError> {
+        let config = sandboxed_config::read(&[Source::of_text(text, format)])?;
+        Ok(Policy::new().with_grants(config.grants()))
+    }
+
+    /// Writes the policy as a file of the landlockconfig format, in TOML.
+    ///
+    /// [`Policy::from_toml`] makes of it a policy with the same plan on every kernel, but that each path may be
+    /// missing: the format cannot say that one must be there.
+    ///
+    /// ```
+    /// use sandboxed_runtime::Policy;
+    /// let policy = Policy::new().read("/usr").tcp_connect(443);
+    /// let again = Policy::from_toml(&policy.to_toml()?).expect("what is written can be read");
+    /// assert_eq!(again.to_string(), r#"read = optional("/usr"), tcp_connect = 443"#);
+    ///
+    /// let error = Policy::new().env("LANG").to_toml().unwrap_err();
+    /// assert_eq!(error.to_string(), "a policy file cannot say `env`");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Names what the format cannot say: limits and all else that is not a grant, presets (spell them out with
+    /// [`Policy::expanded`]), `allow(udp)`, `allow(metadata)`, `unix` and UDP ports but with all that their ABI has
+    /// beside them, paths that are not UTF-8.
+    pub fn to_toml(&self) -> Result<String, Unwritable> {
+        sandboxed_config::to_toml(&self.to_config()?)
+    }
+
+    /// Adds what a file grants, worked out when the attribute was compiled.
+    #[doc(hidden)]
+    pub fn with_file(self, paths: &[(&str, u64)], ports: &[(u64, u16, u16)], scopes: u64) -> Policy {
+        self.with_grants(Grants {
+            paths: paths.iter().map(|(path, bits)| (PathBuf::from(path), *bits)).collect(),
+            ports: ports.iter().map(|(bit, first, last)| (*bit, *first..=*last)).collect(),
+            scopes,
+        })
+    }
+
+    fn with_grants(mut self, grants: Grants) -> Policy {
+        for (path, bits) in grants.paths {
+            self.paths.push(PathGrant { key: PathKey::of(Access::of_bits(bits)), path, optional: true });
+        }
+        for (bit, ports) in grants.ports {
+            let access = NetAccess::ALL.into_iter().find(|access| access.bit() == bit);
+            self.ports.extend(access.map(|access| PortGrant { access, ports }));
+        }
+        self.allow.extend(SCOPES.iter().filter(|(_, bit)| grants.scopes & bit != 0).map(|(what, _)| *what));
+        self
+    }
+
+    /// Handles all that the format has words for, but ports and scopes that are open.
+    fn to_config(&self) -> Result<Config, Unwritable> {
+        self.check_sayable()?;
+        let mut config = Config::default();
+        let with_words = |kind: Kind| -> u64 {
+            kind.rights().iter().filter(|right| right.has_word).map(|right| right.bit).sum()
+        };
+        for grant in &self.paths {
+            *config.paths.entry(grant.path.clone()).or_default() |= grant.key.rights().bits();
+        }
+        config.handled_files =
+            config.paths.values().fold(with_words(Kind::Files), |handled, bits| handled | bits);
+        // UDP ports can be said by a group alone, which handles TCP too.
+        let udp = self.names_port(NetAccess::BindUdp) || self.names_port(NetAccess::ConnectSendUdp);
+        let is_handled = |access: NetAccess| udp || !self.opens_port(access);
+        for grant in self.ports.iter().filter(|grant| is_handled(grant.access)) {
+            for port in grant.ports.clone() {
+                *config.ports.entry(port).or_default() |= grant.access.bit();
+            }
+        }
+        let handled = NetAccess::ALL.into_iter().filter(|access| is_handled(*access));
+        let handled = handled.fold(0, |bits, access| bits | access.bit()) & with_words(Kind::Net);
+        config.handled_net = config.ports.values().fold(handled, |handled, bits| handled | bits);
+        let scoped = SCOPES.iter().filter(|(what, _)| !self.allows(*what));
+        config.scoped = scoped.fold(0, |bits, (_, bit)| bits | bit);
+        Ok(config)
+    }
+
+    /// Whether there is nothing in it but grants of what the format has words for.
+    fn check_sayable(&self) -> Result<(), Unwritable> {
+        // Every field by name, so that a new one is not forgotten here.
+        let Policy {
+            paths: _,
+            ports: _,
+            allow,
+            presets,
+            timeout,
+            memory,
+            env,
+            stdio,
+            demand,
+            thread_sync,
+            is_program,
+        } = self;
+        let unsayable = [
+            (allow.contains(&Allow::Udp), "`allow(udp)`"),
+            (allow.contains(&Allow::Metadata), "`allow(metadata)`"),
+            (!presets.is_empty(), "`preset`"),
+            (timeout.is_some(), "`timeout`"),
+            (memory.is_some(), "`memory`"),
+            (!env.is_empty(), "`env`"),
+            (*stdio != Stdio::Relay, "`stdio`"),
+            (*demand == Demand::Strict, "`strict`"),
+            (*demand == Demand::BestEffort, "`best_effort`"),
+            (*thread_sync != ThreadSync::Kernel, "`thread_sync`"),
+            (*is_program, "that it is the policy of `main`"),
+        ];
+        match unsayable.into_iter().find(|(is_there, _)| *is_there) {
+            Some((_, what)) => Err(Unwritable::new(what)),
+            None => Ok(()),
+        }
+    }
+}
+
+const SCOPES: [(Allow, u64); 2] = [(Allow::AbstractUnixSocket, 1 << 0), (Allow::Signal, 1 << 1)];
+
+impl PathKey {
+    /// The key that grants exactly these rights.
+    fn of(rights: Access) -> PathKey {
+        let keys = [PathKey::Read, PathKey::Write, PathKey::Execute, PathKey::Unix];
+        keys.into_iter().find(|key| key.rights() == rights).unwrap_or(PathKey::Fs(rights))
+    }
+}
