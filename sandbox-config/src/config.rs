@@ -1,6 +1,6 @@
 //! What policy files say.
 
-use crate::rights::{Kind, REFER};
+use crate::rights::{ABSTRACT_UNIX_SOCKET, Kind, REFER, RESOLVE_UNIX};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -47,7 +47,8 @@ impl Config {
     }
 
     /// The grants of a policy that leaves open what this does: what the format has words for and is not handled is
-    /// granted everywhere. What it has no words for is refused, unless a group grants it.
+    /// granted everywhere. What it has no words for is refused, unless a group grants it; but where abstract sockets
+    /// are open, so are pathname sockets, since no layer tells them apart before ABI 9.
     pub fn grants(&self) -> Grants {
         let mut paths = self.paths.clone();
         let open_files = self.open_files();
@@ -62,10 +63,16 @@ impl Config {
         Grants { paths, ports: ports.collect(), scopes: Kind::Scopes.with_words() & !self.scoped }
     }
 
-    /// Landlock refuses `refer` along with any file system right, handled or not.
     fn open_files(&self) -> u64 {
-        let open = Kind::Files.with_words() & !self.handled_files;
-        if self.handled_files == 0 { open } else { open & !REFER }
+        let mut open = Kind::Files.with_words();
+        if self.handled_files != 0 {
+            // Landlock refuses it along with any other, handled or not.
+            open &= !REFER;
+        }
+        if self.scoped & ABSTRACT_UNIX_SOCKET == 0 {
+            open |= RESOLVE_UNIX;
+        }
+        open & !self.handled_files
     }
 
     /// The ports with a right, neighbours together.

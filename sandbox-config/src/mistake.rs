@@ -68,3 +68,10 @@ impl Mistake {
         }
     }
 }
+
+/// For functions that return `io::Result`.
+impl From<PolicyFileError> for std::io::Error {
+    fn from(error: PolicyFileError) -> std::io::Error {
+        std::io::Error::new(std::io::ErrorKind::InvalidData, error)
+    }
+}

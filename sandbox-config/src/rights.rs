@@ -72,6 +72,10 @@ pub(crate) const EXECUTE: u64 = 1 << 0;
 const READ: u64 = 1 << 2 | 1 << 3;
 /// `refer`
 pub(crate) const REFER: u64 = 1 << 13;
+/// `resolve_unix`
+pub(crate) const RESOLVE_UNIX: u64 = 1 << 16;
+/// `abstract_unix_socket`
+pub(crate) const ABSTRACT_UNIX_SOCKET: u64 = 1 << 0;
 
 impl Kind {
     /// Every right of this kind, in the kernel's order.

@@ -53,9 +53,11 @@ impl Policy {
     ///   ports, signals, abstract Unix sockets. So a file that handles `abi.all` for an old `abi` leaves open what
     ///   came later, as it does in landlockconfig. `refer` is left open only where no file system right is handled:
     ///   Landlock refuses it along with any other.
-    /// - **Refused** stays what the format has no words for, as in every policy: UDP, pathname sockets, other kinds
-    ///   of sockets, `listen` without a grant to bind, change of metadata, and in `process` the limits, the
-    ///   environment and the rest. Keys beside `policy` open these.
+    /// - **Refused** stays what the format has no words for, as in every policy: UDP, other kinds of sockets,
+    ///   `listen` without a grant to bind, change of metadata, and in `process` the limits, the environment and the
+    ///   rest. Keys beside `policy` open these. Pathname sockets are refused too, unless abstract ones are left open:
+    ///   no layer tells them apart before ABI 9, and landlockconfig refuses neither. (With signals left open, a
+    ///   worker can outlive its `timeout`, as with `allow(signal)`.)
     /// - **Groups** are what Landlock has at the file's `abi`: `abi.all`; `abi.read_execute`, which is `execute`,
     ///   `read_file`, `read_dir` and `refer`; `abi.read_write`, which is all but `execute`. From 9 on they have
     ///   `resolve_unix`, from 10 on UDP, where connecting includes binding to port 0, as with
@@ -143,8 +145,8 @@ impl Policy {
     /// # Errors
     ///
     /// Names what the format cannot say: limits and all else that is not a grant, presets (spell them out with
-    /// [`Policy::expanded`]), `allow(udp)`, `allow(metadata)`, `unix` and UDP ports but with all that their ABI has
-    /// beside them, paths that are not UTF-8.
+    /// [`Policy::expanded`]), `allow(udp)`, `allow(metadata)`, `allow(abstract_unix_socket)` without `unix = "/"`,
+    /// other `unix` and UDP ports but with all that their ABI has beside them, paths that are not UTF-8.
     pub fn to_toml(&self) -> Result<String, Unwritable> {
         sandboxed_config::to_toml(&self.to_config()?)
     }
@@ -178,8 +180,14 @@ impl Policy {
         let with_words = |kind: Kind| -> u64 {
             kind.rights().iter().filter(|right| right.has_word).map(|right| right.bit).sum()
         };
+        // Where abstract sockets are open, so are pathname sockets, unless a group handles them.
+        let unix = self.allows(Allow::AbstractUnixSocket) && self.opens_right(Access::RESOLVE_UNIX);
+        let unsaid = if unix { Access::RESOLVE_UNIX.bits() } else { 0 };
         for grant in &self.paths {
-            *config.paths.entry(grant.path.clone()).or_default() |= grant.key.rights().bits();
+            let bits = grant.key.rights().bits() & !unsaid;
+            if bits != 0 {
+                *config.paths.entry(grant.path.clone()).or_default() |= bits;
+            }
         }
         config.handled_files =
             config.paths.values().fold(with_words(Kind::Files), |handled, bits| handled | bits);
@@ -215,7 +223,10 @@ impl Policy {
             thread_sync,
             is_program,
         } = self;
+        let abstract_alone =
+            allow.contains(&Allow::AbstractUnixSocket) && !self.names_right(Access::RESOLVE_UNIX);
         let unsayable = [
+            (abstract_alone, "`allow(abstract_unix_socket)` without `unix = \"/\"`"),
             (allow.contains(&Allow::Udp), "`allow(udp)`"),
             (allow.contains(&Allow::Metadata), "`allow(metadata)`"),
             (!presets.is_empty(), "`preset`"),
