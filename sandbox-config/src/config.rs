@@ -38,7 +38,7 @@ impl Config {
     }
 
     /// Only what both handle is handled; of that, what either grants is granted.
-    pub(crate) fn compose(&mut self, other: Config) {
+    pub fn compose(&mut self, other: Config) {
         self.handled_files &= other.handled_files;
         self.handled_net &= other.handled_net;
         self.scoped &= other.scoped;

@@ -2,9 +2,14 @@
 
 use crate::config::Config;
 use crate::rights::{EXECUTE, Kind};
-use crate::template::{LONGEST_PATH, MOST_PATHS, escape};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+/// A file may grant at most this many paths, after its variables were put in.
+pub const MOST_PATHS: usize = 10_000;
+
+/// The kernel's `PATH_MAX`, without the zero at the end.
+pub const LONGEST_PATH: usize = 4095;
 
 /// Something that the format cannot say.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,4 +118,9 @@ fn quoted(text: &str) -> String {
         }
     }
     quoted + "\""
+}
+
+/// A path as a template that stands for it alone.
+pub(crate) fn escape(path: &str) -> String {
+    path.replace('$', "$$")
 }

@@ -3,6 +3,8 @@
 mod access;
 mod display;
 mod file;
+#[cfg(feature = "policy-files")]
+mod from_file;
 mod preset;
 mod values;
 

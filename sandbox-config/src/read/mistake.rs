@@ -1,6 +1,6 @@
 //! What is wrong with a policy file, and where.
 
-use crate::Source;
+use super::Source;
 use std::path::PathBuf;
 
 /// What is wrong with a policy file: it cannot be read, is not of the format, or says what cannot be held.

@@ -1,12 +1,7 @@
 //! Paths with variables: `/home/${user}` stands for a path for each value.
 
+use crate::write::{LONGEST_PATH, MOST_PATHS};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A file may grant at most this many paths, after its variables were put in.
-pub const MOST_PATHS: usize = 10_000;
-
-/// The kernel's `PATH_MAX`, without the zero at the end.
-pub const LONGEST_PATH: usize = 4095;
 
 /// The values of each variable. Values are taken as they are: a variable in one is no variable.
 #[derive(Debug, Default)]
@@ -97,14 +92,10 @@ fn tokens(template: &str) -> Result<Vec<Token<'_>>, String> {
     Ok(tokens)
 }
 
-/// A path as a template that stands for it alone.
-pub(crate) fn escape(path: &str) -> String {
-    path.replace('$', "$$")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::write::escape;
 
     fn variables() -> Variables {
         let mut variables = Variables::default();

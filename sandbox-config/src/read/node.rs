@@ -1,6 +1,6 @@
 //! A document as a tree that knows where each of its values stands, whatever it is written in.
 
-use crate::mistake::Mistake;
+use super::mistake::Mistake;
 use std::borrow::Cow;
 
 /// A value at an offset into the text.

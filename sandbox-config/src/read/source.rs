@@ -1,8 +1,8 @@
 //! Where a policy comes from: a file, or text.
 
-use crate::mistake::{Mistake, PolicyFileError};
-use crate::node::Node;
-use crate::{from_json, from_toml};
+use super::mistake::{Mistake, PolicyFileError};
+use super::node::Node;
+use super::{json, toml};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -71,8 +71,8 @@ impl Source {
             return Err(Mistake::at_start(&too_long()));
         }
         match self.format {
-            Format::Toml => from_toml::root(&self.text),
-            Format::Json => from_json::root(&self.text),
+            Format::Toml => toml::root(&self.text),
+            Format::Json => json::root(&self.text),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The keys of the format: from a tree to what it says, or to a mistake at its place.
 
+use super::mistake::Mistake;
+use super::node::{Node, Value};
+use super::source::Format;
+use super::template::{Variables, check_name};
+use crate::MOST_PATHS;
 use crate::config::Config;
-use crate::mistake::Mistake;
 use crate::nearest;
-use crate::node::{Node, Value};
 use crate::rights::{Kind, NEWEST_ABI};
-use crate::source::Format;
-use crate::template::{MOST_PATHS, Variables, check_name};
 use std::path::PathBuf;
 
 /// A key, as TOML and as JSON have it.

@@ -1,7 +1,7 @@
 //! TOML to a tree.
 
-use crate::mistake::Mistake;
-use crate::node::{Key, Node, Value};
+use super::mistake::Mistake;
+use super::node::{Key, Node, Value};
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 

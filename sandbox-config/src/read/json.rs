@@ -1,7 +1,7 @@
 //! JSON to a tree. Places come from raw values: slices of the text, so that where they begin can be told.
 
-use crate::mistake::Mistake;
-use crate::node::{Key, Node, Value};
+use super::mistake::Mistake;
+use super::node::{Key, Node, Value};
 use serde_core::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
