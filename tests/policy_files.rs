@@ -1,4 +1,5 @@
 //! Policies from files of the landlockconfig format: enforced as they say, at compile time and at run time.
+#![cfg(feature = "policy-files")]
 
 mod support;
 

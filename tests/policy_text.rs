@@ -1,4 +1,5 @@
 //! What a policy file cannot say is named; what it can say plans the same when it is read again.
+#![cfg(feature = "policy-files")]
 
 use proptest::prelude::*;
 use sandboxed::{
