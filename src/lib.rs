@@ -64,6 +64,7 @@
 /// | `stdio = "null"` | `process`: see [`Stdio`]; default `"relay"` | |
 /// | `quiet = paths` | nothing: what Landlock refuses there is left out of the kernel's audit log; without effect before | 10 |
 /// | `policy = expr` | a [`Policy`] to begin with; other keys add to it | |
+/// | `policy = "site.toml"` | likewise, from a file: see below | |
 /// | `strict` | every promise that cannot be held is an error | |
 /// | `best_effort` | none is; they are reported | |
 /// | `thread_sync = "signal"` | `in_place`: restricts other threads by a signal where the kernel cannot (before ABI 8), and ends the process where one does not answer; calls that wait are interrupted, and threads are strangers to each other for some signals and abstract sockets: see [`ThreadSync::Signal`] | |
@@ -76,6 +77,28 @@
 ///
 /// `cpu`, `open_files`, `file_size`, `threads`, `namespaces`, `warm`, `workers` and `log` are known, but this
 /// version cannot enforce them, so they do not compile.
+///
+/// # Policy files
+///
+/// `policy = "site.toml"` takes what a file of the format of [landlockconfig], TOML or JSON, grants; what it means is
+/// said at `Policy::from_file`. The path is seen from the directory of the package (`CARGO_MANIFEST_DIR`). The file is
+/// read when the function is compiled, so that the program needs it no more, and a call parses nothing; a change of it
+/// compiles the function anew. Its mistakes are errors of the compiler that begin with `path:line:column:`.
+///
+/// ```
+/// # use sandboxed::sandboxed;
+/// #[sandboxed(policy = "tests/policy_files/site.toml", timeout = "2s")]
+/// fn users() -> std::io::Result<String> {
+///     std::fs::read_to_string("/etc/passwd")
+/// }
+/// assert!(users()?.contains("root"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// A file that is known at run time alone: `policy = Policy::from_file(path)?`. Without the feature `policy-files`,
+/// which is on by default, there is neither, and less to compile.
+///
+/// [landlockconfig]: https://github.com/landlock-lsm/landlockconfig
 ///
 /// # What crosses into a process
 ///
@@ -148,8 +171,15 @@ compile_error!(
 pub use sandboxed_runtime::{
     Access, Allow, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess,
     Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable,
-    frame_limit, functions, kernel, optional, plan, set_frame_limit, start,
+    Unwritable, frame_limit, functions, kernel, optional, plan, set_frame_limit, start,
 };
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    feature = "policy-files"
+))]
+pub use sandboxed_runtime::PolicyFileError;
 
 /// What the attribute's expansion refers to. Not for use by hand, and not stable.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]

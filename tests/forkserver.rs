@@ -292,7 +292,7 @@ fn the_host_sees_no_child() {
         fail().unwrap_err();
         assert_eq!(sys::wait_for_any(0), Err(libc::ECHILD));
         assert_eq!(sys::wait_for_any(libc::__WALL), Err(libc::ECHILD));
-        assert_eq!(processes::children(std::process::id().cast_signed()), []);
+        assert_eq!(processes::children(std::process::id().cast_signed()), Vec::<i32>::new());
         let server = Process::of(server);
         server.kill();
         server.until_gone();

@@ -2,9 +2,10 @@
 
 use crate::ctxt::Ctxt;
 use crate::keys::{self, KEYS, Key, Placement, RIGHTS, Shape, Status};
-use crate::spelling::nearest;
+use crate::policy_file::PolicyFile;
 use crate::values::{Checker, Value, peel};
 use proc_macro2::{Span, TokenStream, TokenTree};
+use sandboxed_config::nearest;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, Ident, Path, Token};
@@ -21,8 +22,8 @@ pub enum Kind {
 pub struct Args {
     pub krate: Path,
     pub placement: Placement,
-    /// `policy = EXPR`.
-    pub base: Option<Expr>,
+    /// `policy = ..`
+    pub base: Option<Base>,
     /// Calls of `Policy`'s builder methods, in the order written.
     pub calls: Vec<(Ident, Value)>,
     /// The function to add, and whether it was written `Self::name`.
@@ -31,6 +32,14 @@ pub struct Args {
     pub skip: bool,
     /// As written, on one line.
     pub source: String,
+}
+
+/// What `policy` names.
+pub enum Base {
+    /// `policy = EXPR`
+    Expr(Expr),
+    /// `policy = "path"`
+    File(PolicyFile),
 }
 
 /// `key`, `key = value`, `key(...)`; or one whose value could not be parsed, which was reported.
@@ -290,8 +299,7 @@ fn check_value(args: &mut Args, key: &'static Key, item: &Item, value: &Expr, ch
             }
         }
         Shape::Policy => {
-            checker.no_literal(value, "a `Policy`");
-            args.base = Some(value.clone());
+            args.base = checker.policy(value);
         }
         Shape::Function => checker.no_literal(value, "a function"),
         Shape::FunctionName => args.fallible = function_name(value, checker),

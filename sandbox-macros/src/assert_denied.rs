@@ -24,10 +24,10 @@
 
 use crate::ctxt::Ctxt;
 use crate::keys::RIGHTS;
-use crate::spelling::nearest;
 use crate::values::peel;
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
+use sandboxed_config::nearest;
 use syn::buffer::Cursor;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Expr, ExprLit, Ident, Lit, Token};

@@ -3,7 +3,7 @@
 //! | read for | file |
 //! |---|---|
 //! | the keys | `keys`, a table |
-//! | the attribute, parsed and checked | `args`, `values`, `quantity`, `spelling` |
+//! | the attribute, parsed and checked | `args`, `values`, `quantity`, `policy_file` |
 //! | the function, parsed and checked | `function`, `types` |
 //! | mistakes, all of them at once | `ctxt`, and `fallback` for what then stands in the function's place |
 //! | what the function becomes | `expand`, `body` |
@@ -17,8 +17,9 @@ mod expand;
 mod fallback;
 mod function;
 mod keys;
+mod policy_file;
 mod quantity;
-mod spelling;
+
 #[cfg(test)]
 mod tests;
 mod types;

@@ -1,6 +1,6 @@
 //! Durations and sizes in literals: a number and a unit.
 
-use crate::spelling::nearest;
+use sandboxed_config::nearest;
 
 const DURATIONS: &[(&str, u128)] = &[
     ("ns", 1),

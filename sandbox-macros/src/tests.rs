@@ -130,7 +130,7 @@ fn mistakes_in_keys() {
             "`unenforceable` is for tests; use `#[sandboxed::test(unenforceable = ...)]`",
         ),
         ("crate = 5", "`crate` takes the path of this crate, as in `crate = my::sandboxed`"),
-        ("policy = 5", "`policy` takes a `Policy`, found `5`"),
+        ("policy = 5", "`policy` takes a `Policy`, or the path of a policy file in quotes, found `5`"),
         (
             "fallible = \"x\"",
             "`fallible` takes the name of the function to add, as in `fallible = try_decode`",
@@ -194,6 +194,7 @@ fn mistakes_in_values() {
         ("env = 5", "`env` takes the name of a variable, found `5`"),
         ("env = [\"A\", \"A\"]", "`A` is listed twice in `env`"),
         ("stdio = \"nul\"", "unknown value `\"nul\"` of `stdio`; did you mean `\"null\"`?"),
+        ("quiet = \"x\"", "`quiet` takes an absolute path, found `x`; write `/x` or an expression"),
         ("stdio = NULL", "`stdio` takes one of `\"relay\"`, `\"null\"`, `\"capture\"`, `\"inherit\"`"),
     ] {
         assert_eq!(mistakes(attribute), [expected], "{attribute}");
@@ -209,7 +210,6 @@ fn keys_of_later_versions_are_checked_all_the_same() {
         ("workers(spares = 1)", "unknown word `spares` in `workers`; did you mean `spare`?"),
         ("log(same)", "unknown word `same` in `log`; it takes same_exec_off, new_exec_on, subdomains_off"),
         ("warm = 5", "`warm` takes a function, found `5`"),
-        ("quiet = \"x\"", "`quiet` takes an absolute path, found `x`; write `/x` or an expression"),
         ("namespaces = 1", "`namespaces` takes no value; write it alone"),
     ] {
         let found = mistakes(attribute);
@@ -353,6 +353,55 @@ fn mistakes_of_tests() {
     }
 }
 
+/// A package's directory is that of this one here.
+const POLICY_FILES: &str = "../tests/policy_files";
+
+#[cfg(feature = "policy-files")]
+#[test]
+fn policy_files_are_read_when_the_function_is_compiled() {
+    let attribute = format!("policy = \"{POLICY_FILES}/site.toml\", read = \"/opt\"");
+    let text = expansion(&attribute, "fn f() {}", false).to_string();
+    let path = format!("{}/{POLICY_FILES}/site.toml", env!("CARGO_MANIFEST_DIR"));
+    for part in [
+        quote!(::core::include_bytes!(#path)),
+        quote!(("/etc/a-file-that-is-not-there", 12u64), ("/etc/passwd", 12u64)),
+        quote!(::sandboxed::__private::Policy::new().with_file),
+        quote!(&[], 0u64),
+    ] {
+        assert!(text.contains(&part.to_string()), "{part}: {text}");
+    }
+    let attribute = format!("policy = \"{POLICY_FILES}/site.toml\"");
+    let text = expansion(&attribute, "fn main() {}", false).to_string();
+    let for_program = quote!(::sandboxed::__private::Policy::for_program().with_file).to_string();
+    assert!(text.contains(&for_program), "{text}");
+}
+
+#[cfg(feature = "policy-files")]
+#[test]
+fn mistakes_of_policy_files() {
+    let here = format!("{}/{POLICY_FILES}", env!("CARGO_MANIFEST_DIR"));
+    for (file, expected) in [
+        ("missing.toml", ": cannot be read: No such file or directory (os error 2)"),
+        ("wrong/key.toml", ":3:1: unknown key `path_benaeth`; did you mean `path_beneath`?"),
+        ("wrong/right.json", ":3:64: unknown right `raed_file`; did you mean `read_file`?"),
+        ("site.yaml", ": the name of a policy file ends with `.toml` or `.json`"),
+    ] {
+        let found = mistakes(&format!("policy = \"{POLICY_FILES}/{file}\""));
+        assert_eq!(found, [format!("{here}/{file}{expected}")]);
+    }
+    let found = mistakes(&format!("policy = \"{POLICY_FILES}/wrong/syntax.toml\", reed = 1"));
+    assert!(found[0].starts_with(&format!("{here}/wrong/syntax.toml:2:")), "{found:?}");
+    // With the attribute's other mistakes.
+    assert_eq!(found.len(), 2);
+}
+
+#[cfg(not(feature = "policy-files"))]
+#[test]
+fn policy_files_need_their_feature() {
+    let found = mistakes(&format!("policy = \"{POLICY_FILES}/site.toml\""));
+    assert_eq!(found, ["a policy file needs the feature `policy-files` of the crate `sandboxed`"]);
+}
+
 /// A mistake leaves the signature, and never a body that can run.
 #[test]
 fn mistakes_leave_an_inert_function() {
@@ -388,9 +437,11 @@ fn policies_are_listed_where_they_are_constant() {
         text.contains("fn __policy ()")
     };
     let item = "fn f<T, const N: usize>((dir, _): (PathBuf, u8)) {}";
-    for attribute in
-        ["", "read = \"/usr\"", "tcp_bind = PORT", "read = std::env::temp_dir()", "policy = BASE"]
-    {
+    let constants =
+        ["", "read = \"/usr\"", "tcp_bind = PORT", "read = std::env::temp_dir()", "policy = BASE"];
+    let file = format!("policy = \"{POLICY_FILES}/site.toml\"");
+    let files = cfg!(feature = "policy-files").then_some(file.as_str());
+    for attribute in constants.into_iter().chain(files) {
         assert!(constant(attribute, item), "{attribute}");
     }
     for attribute in [

@@ -1,9 +1,11 @@
 //! Checks the values of keys and gives them the form that the expansion writes down.
 
+use crate::args::Base;
 use crate::ctxt::Ctxt;
+use crate::policy_file;
 use crate::quantity;
-use crate::spelling::nearest;
 use proc_macro2::Span;
+use sandboxed_config::nearest;
 use std::ops::RangeInclusive;
 use syn::spanned::Spanned;
 use syn::{BinOp, Expr, ExprBinary, ExprLit, ExprRange, ExprUnary, Lit, LitStr, RangeLimits};
@@ -288,6 +290,16 @@ impl Checker<'_> {
             self.ctxt.error(text.span(), format!("unknown value `\"{word}\"` of `{}`; {meant}", self.key));
         }
         found.map(|(_, variant)| (*variant, text.span()))
+    }
+
+    /// A policy, or the path of a file with one.
+    pub fn policy(&self, value: &Expr) -> Option<Base> {
+        let Some(Literal::Str(path)) = literal(value) else {
+            self.no_literal(value, "a `Policy`, or the path of a policy file in quotes");
+            return Some(Base::Expr(value.clone()));
+        };
+        let file = policy_file::read(&path);
+        file.map(Base::File).map_err(|mistake| self.ctxt.error(path.span(), mistake)).ok()
     }
 
     /// No literal can be what the key takes.

@@ -41,6 +41,9 @@ pub use kernel::kernel;
 pub use plan::{Erratum, Kernel, Layer, Lost, Placement, Plan, Promise, Unenforceable, plan};
 pub use policy::{Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, optional};
 pub use registry::{Function, functions};
+#[cfg(feature = "policy-files")]
+pub use sandboxed_config::PolicyFileError;
+pub use sandboxed_config::Unwritable;
 pub use wire::{frame_limit, set_frame_limit};
 
 /// Starts the forkserver of this process now, if it does not run yet, so that the first call does not wait for

@@ -1,8 +1,9 @@
 //! The policy, and the entry in the list of sandboxed functions.
 
 use super::{Expansion, argument, at};
-use crate::args::Kind;
+use crate::args::{Base, Kind};
 use crate::function;
+use crate::policy_file::PolicyFile;
 use crate::values::Value;
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
@@ -56,10 +57,14 @@ impl Expansion<'_> {
     /// `Policy::new().read(&("/usr")).tcp_bind(80u16)`
     fn policy(&self) -> TokenStream {
         let (krate, site) = (&self.krate, self.site);
-        let base = match (&self.args.base, self.kind) {
-            (Some(base), _) => quote_spanned!(at(base.span())=> #krate::Policy::from_base(#base)),
-            (None, Kind::Main) => quote_spanned!(site=> #krate::Policy::for_program()),
-            (None, _) => quote_spanned!(site=> #krate::Policy::new()),
+        let empty = match self.kind {
+            Kind::Main => quote_spanned!(site=> #krate::Policy::for_program()),
+            _ => quote_spanned!(site=> #krate::Policy::new()),
+        };
+        let base = match &self.args.base {
+            Some(Base::Expr(base)) => quote_spanned!(at(base.span())=> #krate::Policy::from_base(#base)),
+            Some(Base::File(file)) => self.with_file(&empty, file),
+            None => empty,
         };
         let calls = self.args.calls.iter().map(|(key, value)| {
             let method = Ident::new(&key.to_string(), at(key.span()));
@@ -68,6 +73,28 @@ impl Expansion<'_> {
             quote_spanned!(at(key.span())=> .#method(#value))
         });
         quote_spanned!(site=> #base #(#calls)*)
+    }
+
+    /// Input:  `policy = "site.toml"`
+    /// Output: `Policy::new().with_file(&[("/srv", 12u64)], &[(1u64, 80u16, 80u16)], 3u64)`, and a constant by which
+    ///         the function is compiled anew when the file changes
+    fn with_file(&self, empty: &TokenStream, file: &PolicyFile) -> TokenStream {
+        let site = self.site;
+        let path = &file.path;
+        let paths = file.grants.paths.iter().map(|(path, bits)| {
+            // It came out of text.
+            let path = path.to_str().unwrap_or_default();
+            quote_spanned!(site=> (#path, #bits))
+        });
+        let ports = file.grants.ports.iter().map(|(bit, ports)| {
+            let (first, last) = (ports.start(), ports.end());
+            quote_spanned!(site=> (#bit, #first, #last))
+        });
+        let scopes = file.grants.scopes;
+        quote_spanned!(site=> {
+            const _: &[u8] = ::core::include_bytes!(#path);
+            #empty.with_file(&[#(#paths),*], &[#(#ports),*], #scopes)
+        })
     }
 
     fn value(&self, value: &Value, by_value: bool) -> TokenStream {
@@ -126,7 +153,11 @@ impl Expansion<'_> {
                 _ => None,
             }
         }
-        self.args.base.iter().chain(self.args.calls.iter().filter_map(|(_, value)| of(value)))
+        let base = match &self.args.base {
+            Some(Base::Expr(base)) => Some(base),
+            Some(Base::File(_)) | None => None,
+        };
+        base.into_iter().chain(self.args.calls.iter().filter_map(|(_, value)| of(value)))
     }
 
     /// The arguments that the attribute names are used, though the body may not name them.

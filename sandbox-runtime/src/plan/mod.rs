@@ -175,7 +175,8 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
     let (written, policy) = (policy, &policy.expanded(kernel.abi));
     let sockets = Sockets::needed_by(policy);
     let (mut held, mut lost) = (BTreeMap::new(), Vec::new());
-    for promise in promises(policy, written, placement) {
+    let all = promises(policy, written, placement);
+    for promise in all.into_iter().filter(|promise| !is_open(*promise, policy, kernel)) {
         let could = layers(promise, policy, placement, sockets);
         let mut by: Vec<Layer> =
             could.iter().copied().filter(|layer| layer.is_there(kernel, placement)).collect();
@@ -291,6 +292,19 @@ fn promises_of_a_worker(policy: &Policy) -> Vec<Promise> {
         all.push(Promise::HostStdio);
     }
     all
+}
+
+/// Whether what a promise is about is granted everywhere, so that there is nothing to hold. A file system right is
+/// handled all the same where Landlock knows it: only below that does its absence matter. Every port would be 65536
+/// rules.
+fn is_open(promise: Promise, policy: &Policy, kernel: Kernel) -> bool {
+    match promise {
+        // Landlock refuses it from ABI 1 on.
+        Promise::File(Access::REFER) => kernel.abi < 1 && policy.opens_right(Access::REFER),
+        Promise::File(right) => kernel.abi < right.least_abi() && policy.opens_right(right),
+        Promise::Port(access) => policy.opens_port(access),
+        _ => false,
+    }
 }
 
 /// `allow(udp)` opens every port.

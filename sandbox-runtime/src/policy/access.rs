@@ -112,6 +112,12 @@ impl Access {
         self.0 as u64
     }
 
+    /// The rights that have these bits of the kernel.
+    pub(crate) fn of_bits(bits: u64) -> Access {
+        let known = Access::ALL.iter().filter(|right| right.0.bits() & bits != 0);
+        known.fold(Access::NONE, |rights, right| rights | right.0)
+    }
+
     /// The rights in the set, one by one.
     pub fn each(self) -> impl Iterator<Item = Access> {
         Access::ALL.iter().map(|right| right.0).filter(move |right| self.contains(*right))

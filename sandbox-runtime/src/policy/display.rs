@@ -44,10 +44,8 @@ fn path_keys(policy: &Policy) -> Vec<String> {
     for path_key in [PathKey::Read, PathKey::Write, PathKey::Execute, PathKey::Unix] {
         keys.extend(key(&path_key.word(), paths(policy, path_key)));
     }
-    let rights: Vec<String> = crate::Access::ALL
-        .iter()
-        .filter_map(|right| key(right.1, paths(policy, PathKey::Fs(right.0))))
-        .collect();
+    let rights: Vec<String> =
+        crate::Access::ALL.iter().filter_map(|right| key(right.1, paths_with(policy, right.0))).collect();
     if !rights.is_empty() {
         keys.push(format!("fs({})", rights.join(", ")));
     }
@@ -57,6 +55,12 @@ fn path_keys(policy: &Policy) -> Vec<String> {
 
 fn paths(policy: &Policy, key: PathKey) -> Vec<String> {
     policy.paths.iter().filter(|grant| grant.key == key).map(path).collect()
+}
+
+/// A grant from a file has several rights.
+fn paths_with(policy: &Policy, right: crate::Access) -> Vec<String> {
+    let has = |grant: &&PathGrant| matches!(grant.key, PathKey::Fs(rights) if rights.contains(right));
+    policy.paths.iter().filter(has).map(path).collect()
 }
 
 fn path(grant: &PathGrant) -> String {

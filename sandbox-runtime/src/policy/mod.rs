@@ -2,6 +2,9 @@
 
 mod access;
 mod display;
+mod file;
+#[cfg(feature = "policy-files")]
+mod from_file;
 mod preset;
 mod values;
 
@@ -254,6 +257,23 @@ impl Policy {
 
     pub(crate) fn names_port(&self, access: NetAccess) -> bool {
         self.ports.iter().any(|grant| grant.access == access)
+    }
+
+    /// Whether a right is granted everywhere.
+    pub(crate) fn opens_right(&self, right: Access) -> bool {
+        let mut everywhere = self.paths.iter().filter(|grant| grant.path == Path::new("/"));
+        everywhere.any(|grant| grant.key.rights().contains(right))
+    }
+
+    /// Whether a right is granted on every port.
+    pub(crate) fn opens_port(&self, access: NetAccess) -> bool {
+        let mut ranges: Vec<_> =
+            self.ports.iter().filter(|grant| grant.access == access).map(|grant| &grant.ports).collect();
+        ranges.sort_by_key(|range| *range.start());
+        let granted = ranges.iter().fold(0, |next: u32, range| {
+            if u32::from(*range.start()) <= next { next.max(u32::from(*range.end()) + 1) } else { next }
+        });
+        granted > u32::from(u16::MAX)
     }
 
     pub(crate) fn allows(&self, what: Allow) -> bool {
