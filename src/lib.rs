@@ -49,7 +49,7 @@
 /// | `read = paths` | reading files and listing directories, at and below; no execution | 1 |
 /// | `write = paths` | writing, truncating, making, removing, renaming; no reading, no devices | 1 |
 /// | `execute = paths` | running and reading programs | 1 |
-/// | `unix = paths` | connecting to pathname sockets | 9 |
+/// | `unix = paths` | connecting to pathname sockets; `listen(2)` is refused all the same without a `tcp_bind`, since a filter cannot tell its sockets apart | 9 |
 /// | `fs(make_dir = paths, ...)` | single rights by their kernel names: `execute`, `write_file`, `read_file`, `read_dir`, `remove_dir`, `remove_file`, `make_char`, `make_dir`, `make_reg`, `make_sock`, `make_fifo`, `make_block`, `make_sym`, `refer` (2), `truncate` (3), `ioctl_dev` (5), `resolve_unix` (9) | 1 |
 /// | `tcp_bind`, `tcp_connect` `= ports` | a port, a list, a range | 4 |
 /// | `udp_bind`, `udp_connect` `= ports` | likewise; `udp_connect` includes binding to port 0, which the kernel does by itself | 10 |
