@@ -245,7 +245,6 @@ fn domains() -> Vec<Entry> {
         }),
         Entry {
             over: CONNECTIONS,
-            least: (4, 4),
             ..unix("abstract_listens_with_tcp_bind", |w| {
                 (
                     scoped_with_listen(),
@@ -414,33 +413,27 @@ fn paths() -> Vec<Entry> {
 fn ports() -> Vec<Entry> {
     vec![
         // net_test.c: protocol with unix sockets: no rule on ports is about them
-        Entry {
-            least: (4, 4),
-            ..unix("unix_under_ports", |w| {
-                (
-                    scoped().tcp_bind(1).tcp_connect(1),
-                    vec![
-                        line(Fresh(Bind(w.own())), 0, 0),
-                        line(connect(w.server()), 0, refused()),
-                        line(connect(w.at_path("one")), 0, since(9, EACCES, 0)),
-                    ],
-                )
-            })
-        },
+        unix("unix_under_ports", |w| {
+            (
+                scoped().tcp_bind(1).tcp_connect(1),
+                vec![
+                    line(Fresh(Bind(w.own())), 0, 0),
+                    line(connect(w.server()), 0, refused()),
+                    line(connect(w.at_path("one")), 0, since(9, EACCES, 0)),
+                ],
+            )
+        }),
         // net_test.c: ipv4.from_unix_to_inet
-        Entry {
-            least: (4, 4),
-            ..unix("unix_to_inet", |w| {
-                let inet = || w.ip([127, 0, 0, 1], 1);
-                (
-                    scoped().tcp_bind(2).tcp_connect(2),
-                    vec![
-                        line(Fresh(Bind(inet())), EINVAL, EINVAL),
-                        line(connect(inet()), EINVAL, EINVAL),
-                        line(Fresh(Bind(w.own())), 0, 0),
-                    ],
-                )
-            })
-        },
+        unix("unix_to_inet", |w| {
+            let inet = || w.ip([127, 0, 0, 1], 1);
+            (
+                scoped().tcp_bind(2).tcp_connect(2),
+                vec![
+                    line(Fresh(Bind(inet())), EINVAL, EINVAL),
+                    line(connect(inet()), EINVAL, EINVAL),
+                    line(Fresh(Bind(w.own())), 0, 0),
+                ],
+            )
+        }),
     ]
 }

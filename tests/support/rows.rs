@@ -56,7 +56,8 @@ impl<A: Clone + Debug> Row<A> {
     fn judge_inside(&self, acts: &[A], inside: impl FnOnce(Policy, &[A]) -> Result<Vec<i32>, Error>) -> Done {
         let kernel = sandboxed::kernel();
         let planned = sandboxed::plan(&self.policy, self.placement, kernel);
-        assert_eq!(planned.is_ok(), kernel.abi >= self.least, "`{}`: {planned:?}", self.policy);
+        let why = planned.as_ref().map_or_else(ToString::to_string, |_| "it can be enforced".into());
+        assert_eq!(planned.is_ok(), kernel.abi >= self.least, "`{}`: {why}", self.policy);
         match (planned, inside(self.policy.clone(), acts)) {
             (Ok(_), found) => {
                 let found = found.unwrap_or_else(|error| panic!("`{}`: {error}", self.policy));
