@@ -200,6 +200,8 @@ impl Actor {
                 Err(errno) => errno,
             },
             Act::Signal(how, who, signal) => found(self.signal(*how, *who, *signal)),
+            // It would stop those that the table itself relies on.
+            Act::Trace(Way::Seize, Who::Host | Who::Forkserver | Who::Sibling) if self.free => NOT_REACHED,
             Act::Trace(way, who) => self.trace(*way, self.ids(*who).0),
             Act::TraceMe => sys::trace_me_in_child(),
             Act::Pipe(owner) => {
@@ -264,19 +266,11 @@ impl Actor {
     }
 
     fn trace(&self, way: Way, pid: i32) -> i32 {
-        const PTRACE_SEIZE: u64 = 0x4206;
         const KCMP_VM: u64 = 1;
         let me = std::process::id().cast_signed();
         let file = |name: &str| PathBuf::from(format!("/proc/{pid}/{name}"));
         match way {
-            // By a thread that ends with its tracing, and lives in the sandbox of this one.
-            Way::Seize => std::thread::scope(|scope| {
-                let seize = || {
-                    let arguments = [PTRACE_SEIZE.into(), pid.into(), 0.into(), 0.into()];
-                    found(raw::syscall(libc::SYS_ptrace, arguments))
-                };
-                scope.spawn(seize).join().unwrap()
-            }),
+            Way::Seize => found(seize(pid)),
             Way::ReadMemory => sys::touch_memory(pid, false),
             Way::WriteMemory => sys::touch_memory(pid, true),
             Way::Descriptor => found(pidfd(pid).and_then(|pidfd| {
@@ -311,6 +305,20 @@ fn errno(error: &io::Error) -> i32 {
 
 fn found<T>(done: io::Result<T>) -> i32 {
     done.map_or_else(|error| errno(&error), |_| 0)
+}
+
+/// Traces a process and lets it go.
+fn seize(pid: i32) -> io::Result<()> {
+    const SEIZE: u64 = 0x4206;
+    const INTERRUPT: u64 = 0x4207;
+    const DETACH: u64 = 17;
+    let ptrace =
+        |request: u64| raw::syscall(libc::SYS_ptrace, [request.into(), pid.into(), 0.into(), 0.into()]);
+    ptrace(SEIZE)?;
+    // It can be let go where it has stopped.
+    ptrace(INTERRUPT)?;
+    raw::syscall(libc::SYS_wait4, [pid.into(), 0.into(), libc::__WALL.into(), 0.into()])?;
+    ptrace(DETACH).map(drop)
 }
 
 fn pidfd(pid: i32) -> io::Result<std::os::fd::OwnedFd> {

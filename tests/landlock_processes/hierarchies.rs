@@ -2,7 +2,7 @@
 
 use crate::Entry;
 use crate::acts::{Act, How, Way, Who};
-use crate::rows::{Line, line};
+use crate::rows::{Line, line, since};
 use crate::signals::refused;
 use Act::{Enter, Fork, Leave, Signal, Trace};
 use Who::{Bystander, Child};
@@ -150,6 +150,23 @@ pub fn table() -> Vec<Entry> {
                 ],
             )
         })
+        .in_place(),
+        // What no layer holds is lost, not an error.
+        Entry {
+            least: 0,
+            ..Entry::new("best_effort", |_| {
+                (
+                    new().best_effort(),
+                    vec![
+                        line(Fork, 0, 0),
+                        line(Signal(How::Kill, Child(0), libc::SIGURG), 0, 0),
+                        line(Signal(How::Kill, Bystander, libc::SIGURG), 0, refused()),
+                        line(Trace(Way::Seize, Child(0)), 0, 0),
+                        line(Trace(Way::Seize, Bystander), 0, since(1, EPERM, 0)),
+                    ],
+                )
+            })
+        }
         .in_place(),
     ]
 }

@@ -34,7 +34,8 @@ fn into_all(w: &World, way: Way, reached: i32, refused: i32) -> (Policy, Vec<Lin
     (policy(), lines)
 }
 
-/// The kernel lets CAP_PERFMON look at memory maps, whatever Landlock says (measured: 6.18 and later, not 6.12).
+/// The kernel lets CAP_PERFMON look at memory maps, whatever Landlock says (measured on
+/// 6.18 and later, not on 6.12).
 fn looked_at() -> i32 {
     if crate::sys::is_root() { since(7, 0, EACCES) } else { EACCES }
 }

@@ -26,6 +26,8 @@ use sandboxed::{Placement, Policy};
 use std::os::fd::OwnedFd;
 use world::{Over, World, worlds};
 
+/// Makes a socket to hand over, or says why there is none here.
+type Given = fn(&World) -> Result<OwnedFd, String>;
 type Table = fn(&World) -> (Policy, Vec<Line<Act>>);
 
 /// A row of a table, for each placement.
@@ -38,8 +40,7 @@ struct Entry {
     /// The least ABI that can enforce it: in `process`, elsewhere.
     least: (u32, u32),
     places: &'static [Placement],
-    /// A socket to hand over, or why there is none here.
-    given: Option<fn(&World) -> Result<OwnedFd, String>>,
+    given: Option<Given>,
     table: Table,
 }
 
@@ -55,7 +56,7 @@ impl Entry {
     }
 
     /// Hands over a socket.
-    fn given(self, given: fn(&World) -> Result<OwnedFd, String>) -> Entry {
+    fn given(self, given: Given) -> Entry {
         Entry { given: Some(given), ..self }
     }
 
@@ -92,7 +93,7 @@ fn join(worlds: &[World], table: Table) -> (Policy, Vec<Line<Act>>) {
     (policy, lines)
 }
 
-fn judge(worlds: &[World], row: &Row<Act>, given: Option<fn(&World) -> Result<OwnedFd, String>>) -> Done {
+fn judge(worlds: &[World], row: &Row<Act>, given: Option<Given>) -> Done {
     let hand_over = || -> Result<Vec<OwnedFd>, String> {
         given.map_or(Ok(Vec::new()), |given| worlds.iter().map(given).collect())
     };
