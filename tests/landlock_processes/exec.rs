@@ -20,10 +20,18 @@ fn runnable() -> Policy {
     Policy::new().execute(program()).execute("/usr").execute(optional("/lib")).execute(optional("/lib64"))
 }
 
+static COPIES: OnceLock<tempfile::TempDir> = OnceLock::new();
+
+/// Removes the copies of this program.
+pub fn tidy_up() {
+    if let Some(copies) = COPIES.get() {
+        std::fs::remove_dir_all(copies.path()).unwrap();
+    }
+}
+
 /// A copy of this program that is nobody's and says so by its mode.
 fn copy(mode: u32) -> PathBuf {
-    static DIRECTORY: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let directory = DIRECTORY.get_or_init(|| {
+    let directory = COPIES.get_or_init(|| {
         let directory = tempfile::tempdir().unwrap();
         std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         for mode in [0o755, 0o2755, 0o4755, 0o6755] {

@@ -92,5 +92,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let tables = [signals::table(), hierarchies::table(), ptrace::table(), exec::table(), threads::table()];
-    cases::main(tables.into_iter().flatten().flat_map(Entry::cases).collect())
+    let code = cases::main(tables.into_iter().flatten().flat_map(Entry::cases).collect());
+    exec::tidy_up();
+    code
 }

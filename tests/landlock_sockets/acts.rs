@@ -2,7 +2,7 @@
 
 use crate::raw;
 use crate::rows::{self, NOT_REACHED, closing};
-use rustix::net::sockopt;
+use rustix::net::{Shutdown, sockopt};
 use sandboxed::{Error, Policy, sandboxed};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -60,6 +60,8 @@ pub enum Address {
     Bytes(Vec<u8>),
     /// With the port that a socket was bound to last.
     Last(Vec<u8>),
+    /// A name that is another one outside of a sandbox, so that neither is in the other's way.
+    Own(Vec<u8>),
 }
 
 /// Where the port is, in IPv4 and IPv6 alike.
@@ -70,6 +72,7 @@ impl fmt::Debug for Address {
         let (what, bytes) = match self {
             Address::Bytes(bytes) => ("", bytes),
             Address::Last(bytes) => ("last port, ", bytes),
+            Address::Own(bytes) => ("own name, ", bytes),
         };
         let number = |range| bytes.get(range).map_or([0; 2], |bytes: &[u8]| [bytes[0], bytes[1]]);
         let (family, port) = (u16::from_ne_bytes(number(0..2)), u16::from_be_bytes(number(PORT)));
@@ -85,7 +88,7 @@ impl fmt::Debug for Address {
 impl Address {
     pub fn bytes(self) -> Vec<u8> {
         match self {
-            Address::Bytes(bytes) | Address::Last(bytes) => bytes,
+            Address::Bytes(bytes) | Address::Last(bytes) | Address::Own(bytes) => bytes,
         }
     }
 
@@ -112,15 +115,29 @@ impl Address {
 pub struct Sockets {
     kind: Kind,
     given: VecDeque<OwnedFd>,
-    open: Vec<OwnedFd>,
+    open: Open,
     port: [u8; 2],
     free: bool,
+}
+
+/// Sockets that listen no more when they are dropped, though a child that is about to execute something may have a
+/// copy of them for a moment.
+#[derive(Default)]
+struct Open(Vec<OwnedFd>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        for socket in &self.0 {
+            // Most are not connected.
+            rustix::net::shutdown(socket, Shutdown::Both).unwrap_or_default();
+        }
+    }
 }
 
 impl Sockets {
     pub fn new(given: Vec<OwnedFd>) -> Sockets {
         let kind = Kind { family: libc::AF_UNSPEC, kind: 0, protocol: 0 };
-        Sockets { kind, given: given.into(), open: Vec::new(), port: [0; 2], free: false }
+        Sockets { kind, given: given.into(), open: Open::default(), port: [0; 2], free: false }
     }
 
     /// Without any sandbox, inner ones included.
@@ -157,14 +174,14 @@ impl Sockets {
             Act::Enter(_) | Act::Leave => Ok(()),
             Act::Switch(kind) => {
                 self.kind = *kind;
-                self.open.clear();
+                self.open = Open::default();
                 Ok(())
             }
             Act::Fresh(op) => self.make(self.kind).and_then(|()| self.op(op)),
             Act::Of(kind, op) => self.make(*kind).and_then(|()| self.op(op)),
             Act::Then(op) => self.op(op),
             Act::Given(op) => {
-                self.open.push(self.given.pop_front().expect("a socket was handed over"));
+                self.open.0.push(self.given.pop_front().expect("a socket was handed over"));
                 self.op(op)
             }
             Act::List(path) => std::fs::read_dir(path).map(drop),
@@ -172,12 +189,12 @@ impl Sockets {
     }
 
     fn make(&mut self, Kind { family, kind, protocol }: Kind) -> io::Result<()> {
-        self.open.push(make(Kind { family, kind, protocol })?);
+        self.open.0.push(make(Kind { family, kind, protocol })?);
         Ok(())
     }
 
     fn op(&mut self, op: &Op) -> io::Result<()> {
-        let socket = self.open.last().expect("a socket");
+        let socket = self.open.0.last().expect("a socket");
         match op {
             Op::Make => {}
             Op::Bind(to) => {
@@ -212,14 +229,16 @@ impl Sockets {
 
     fn bytes(&self, address: &Address) -> Vec<u8> {
         let mut bytes = address.clone().bytes();
-        if matches!(address, Address::Last(_)) {
-            bytes[PORT].copy_from_slice(&self.port);
+        match address {
+            Address::Last(_) => bytes[PORT].copy_from_slice(&self.port),
+            Address::Own(_) if self.free => bytes.extend(b"-outside"),
+            Address::Bytes(_) | Address::Own(_) => {}
         }
         bytes
     }
 
     fn with_address(&self, call: libc::c_long, to: &Address) -> io::Result<()> {
-        let (socket, to) = (self.open.last().expect("a socket"), self.bytes(to));
+        let (socket, to) = (self.open.0.last().expect("a socket"), self.bytes(to));
         let length = to.len() as u64;
         raw::syscall(call, [socket.as_raw_fd().into(), to[..].into(), length.into()]).map(drop)
     }

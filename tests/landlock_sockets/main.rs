@@ -14,6 +14,8 @@ mod raw;
 mod rows;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/sys.rs"]
+mod sys;
 mod tcp;
 mod udp;
 mod unix;

@@ -503,7 +503,7 @@ fn calls() -> Vec<Entry> {
                 ],
             )
         }),
-        // audit.c aside, `listen` is no right of Landlock: it is the filter's.
+        // `listen` is no right of Landlock: it is refused by the filter.
         tcp("tcp_listen_unbound", |w| {
             (
                 new().tcp_connect(w.open),

@@ -175,7 +175,7 @@ impl World {
 
     /// An abstract name that nobody has yet.
     pub fn own(&self) -> Address {
-        unix_address(&format!("\0{}", self.name("own")))
+        Address::Own(unix_address(&format!("\0{}", self.name("own"))).bytes())
     }
 
     /// The directories `one` and `two`, in which servers have their sockets.

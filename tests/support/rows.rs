@@ -1,6 +1,7 @@
 //! Rows that try acts twice, outside of a sandbox and inside, and know the errno of each.
 
 use super::cases::Done;
+use super::{raw, support, sys};
 use sandboxed::{Error, ErrorKind, Placement, Policy, Ran};
 use std::fmt::Debug;
 
@@ -121,7 +122,15 @@ pub fn closing<A>(acts: &[A], opens: fn(&A) -> bool, closes: fn(&A) -> bool) -> 
 /// Judges a row in a process of its own, which has one thread.
 pub fn in_child(name: &str, judge: impl FnOnce() -> Done) -> Done {
     const BECAME: &str = "became: ";
-    let Some(output) = crate::support::output_in_child(name, || println!("{BECAME}{}", judge())) else {
+    // What restricts itself cannot tidy up, so its parent does.
+    let body = || {
+        let directory = tempfile::tempdir().unwrap();
+        raw::set_variable("TMPDIR", directory.path());
+        let child = sys::fork(|| println!("{BECAME}{}", judge()));
+        let status = sys::wait_for(child);
+        assert!(status.success(), "{status}");
+    };
+    let Some(output) = support::output_in_child(name, body) else {
         return Done::Ran;
     };
     let stdout = String::from_utf8_lossy(&output.stdout);
