@@ -4,6 +4,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -61,6 +62,13 @@ pub fn syscall<const N: usize>(number: libc::c_long, mut arguments: [Argument; N
     // than the buffers are long.
     let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// The descriptor that a system call has just returned.
+pub fn owned(fd: i64) -> OwnedFd {
+    let fd = i32::try_from(fd).expect("a descriptor");
+    // SAFETY: callers pass what the kernel has just made for them, and nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// Truncates a file by its path.

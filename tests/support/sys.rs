@@ -337,3 +337,71 @@ pub fn seqpacket_server(path: &std::path::Path) -> std::os::fd::OwnedFd {
     listen(&server, 8).unwrap();
     server
 }
+
+/// A child that keeps every signal pending and does nothing until the pipe is closed. Also for processes with threads.
+/// (`PR_SET_PDEATHSIG` would not do: it is refused where the parent may not signal the child.)
+pub fn fork_and_wait() -> Result<(i32, std::io::PipeWriter), i32> {
+    let (until, writer) = std::io::pipe().map_err(|error| error.raw_os_error().unwrap())?;
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the pointer is to live memory of the type asked for.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: the first set is initialised, the second live memory.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+    // SAFETY: the child only makes calls that are async-signal-safe.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        wait_until_closed(std::os::fd::AsRawFd::as_raw_fd(&until));
+    }
+    let forked = errno_if(pid < 0);
+    // SAFETY: the call above wrote the set.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    forked.map(|()| (pid, writer))
+}
+
+/// Keeps nothing else open, which others might wait for.
+fn wait_until_closed(pipe: i32) -> ! {
+    // SAFETY: takes integers.
+    unsafe { libc::dup2(pipe, 0) };
+    // SAFETY: takes integers; nothing uses these descriptors any more.
+    unsafe { libc::syscall(libc::SYS_close_range, 1, u32::MAX, 0) };
+    let mut byte = 0u8;
+    // SAFETY: the pointer is to live memory of this length.
+    unsafe { libc::read(0, (&raw mut byte).cast(), 1) };
+    exit_now(0)
+}
+
+/// What `PTRACE_TRACEME` answers to a child: 0, or the errno. Also for processes with threads.
+pub fn trace_me_in_child() -> i32 {
+    // SAFETY: the child only makes calls that are async-signal-safe.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: takes no pointer that would be looked at.
+        let traced = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
+        exit_now(if traced < 0 { errno() } else { 0 });
+    }
+    errno_if(pid < 0).map_or_else(|errno| errno, |()| wait_for(pid).code().expect("an exit code"))
+}
+
+fn errno_if(failed: bool) -> Result<(), i32> {
+    if failed { Err(errno()) } else { Ok(()) }
+}
+
+/// Reads a byte at an address where nothing is mapped, or writes there: `EFAULT`, or why not even that.
+pub fn touch_memory(pid: i32, write: bool) -> i32 {
+    let mut byte = 0u8;
+    let local = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let remote = libc::iovec { iov_base: std::ptr::without_provenance_mut(16), iov_len: 1 };
+    let call = if write { libc::process_vm_writev } else { libc::process_vm_readv };
+    // SAFETY: both lists have one entry; the local one is of live memory.
+    let touched = unsafe { call(pid, &raw const local, 1, &raw const remote, 1, 0) };
+    if touched < 0 { errno() } else { 0 }
+}
+
+/// Has the kernel signal a process when this descriptor can be read.
+pub fn signal_when_ready(fd: i32, pid: i32) -> Result<(), i32> {
+    // SAFETY: takes integers.
+    errno_if(unsafe { libc::fcntl(fd, libc::F_SETOWN, pid) } < 0)?;
+    // SAFETY: takes integers.
+    errno_if(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC | libc::O_NONBLOCK) } < 0)
+}
