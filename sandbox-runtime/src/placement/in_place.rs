@@ -9,6 +9,7 @@ use crate::policy::{Policy, ThreadSync};
 use crate::pool::cannot_start;
 use crate::registry::{Function, functions};
 use crate::sys;
+use std::time::Duration;
 
 /// The ABI that restricts all threads at once.
 const TSYNC: u32 = 8;
@@ -52,7 +53,7 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
 /// How many threads there are, if they can all be restricted.
 fn check_threads(function: &Function, plan: &Plan) -> Result<u64, Error> {
     let refused = |what: String| Error::launch(function.name, what, None);
-    let threads = sys::process::threads();
+    let threads = settled_threads();
     let threads = threads.ok_or_else(|| refused("threads cannot be counted: is /proc mounted?".into()))?;
     if threads > 1 && !plan.has_tsync() && plan.thread_sync == ThreadSync::Kernel {
         return Err(refused(format!(
@@ -63,6 +64,19 @@ fn check_threads(function: &Function, plan: &Plan) -> Result<u64, Error> {
         )));
     }
     Ok(threads)
+}
+
+/// How many threads there are. One that was joined is counted a moment longer: the kernel tells those who wait for it
+/// before it lets go of it.
+fn settled_threads() -> Option<u64> {
+    const MOMENTS: u32 = 50;
+    for _ in 0..MOMENTS {
+        match sys::process::threads() {
+            Some(2..) => std::thread::sleep(Duration::from_millis(1)),
+            alone_or_unknown => return alone_or_unknown,
+        }
+    }
+    sys::process::threads()
 }
 
 fn needs_forkserver() -> bool {

@@ -109,7 +109,11 @@ fn run_one(test: &Test, user: User, arguments: &[String]) -> Result<Run> {
     // Files, so that a process that is left behind holds nothing up.
     let [stdout, stderr] = ["/run/stdout", "/run/stderr"];
     let mut command = Command::new(&test.path);
-    command.arg("--show-output").args(arguments).current_dir(&test.directory);
+    command
+        .arg("--show-output")
+        .args(test.skip.iter().flat_map(|part| ["--skip", part]))
+        .args(arguments)
+        .current_dir(&test.directory);
     command.stdin(Stdio::null()).stdout(File::create(stdout)?).stderr(File::create(stderr)?);
     command.env_clear().env("PATH", "/usr/bin").env("HOME", "/").env("TMPDIR", "/tmp");
     command.process_group(0);

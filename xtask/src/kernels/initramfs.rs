@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Programs that tests start.
-const TOOLS: &[&str] = &["cat", "cp", "sh", "true", "unshare"];
+const TOOLS: &[&str] = &["cat", "cp", "env", "false", "sh", "true", "unshare"];
 /// Files that tests look at, where this machine has them.
 const FILES: &[&str] = &["/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/protocols", "/etc/services"];
 

@@ -24,6 +24,8 @@ pub struct Test {
     /// The directory of its package.
     pub directory: String,
     pub users: Vec<User>,
+    /// Parts of the names of tests that are not to run.
+    pub skip: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
