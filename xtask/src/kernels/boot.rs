@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(600);
 const MEMORY: &str = "2048"; // MiB
 
+/// What an emulated kernel had better leave out: it saves a third of the time.
+const FAST: &str = "mitigations=off transparent_hugepage=never init_on_alloc=0 random.trust_cpu=on";
+
 /// What a guest said.
 #[derive(Debug)]
 pub struct Boot {
@@ -35,9 +38,13 @@ pub fn boot(image: &Path, initramfs: &Path, series: &str, more: &str, scratch: &
     for file in [&console, &records] {
         command.arg("-serial").arg(format!("file:{}", file.display()));
     }
-    command.arg("-kernel").arg(image).arg("-initrd").arg(initramfs).arg("-append").arg(format!(
-        "console=ttyS0 loglevel=5 panic=-1 mitigations=off random.trust_cpu=on {more} rdinit=/xtask -- guest {series}"
-    ));
+    command
+        .arg("-kernel")
+        .arg(image)
+        .arg("-initrd")
+        .arg(initramfs)
+        .arg("-append")
+        .arg(format!("console=ttyS0 loglevel=5 panic=-1 {FAST} {more} rdinit=/xtask -- guest {series}"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&errors)?);
     let mut qemu = command.spawn().context("cannot run qemu-system-x86_64 (the package qemu-system-x86)")?;
     while qemu.try_wait()?.is_none() {

@@ -77,6 +77,10 @@ fn header(text: &str, name: &str) -> Option<usize> {
 /// Whether a failure says that the library refused the call, because this kernel's Landlock is too old for it. Not
 /// where the library is wrong about the kernel.
 fn is_refused(output: &str, abi: u32) -> bool {
+    is_refused_in_words(output, abi) || is_refused_in_debug(output, abi)
+}
+
+fn is_refused_in_words(output: &str, abi: u32) -> bool {
     output.match_indices("it needs Landlock ABI ").any(|(at, found)| {
         let Some((needed, has)) = output[at + found.len()..].split_once(", and this kernel has ") else {
             return false;
@@ -86,6 +90,16 @@ fn is_refused(output: &str, abi: u32) -> bool {
             None => number(has),
         };
         has == Some(abi) && number(needed).is_some_and(|needed| needed > abi)
+    })
+}
+
+/// As `unwrap` prints it: `Unenforceable { placement: .., kernel: Kernel { abi: 2, .. }, lost: [.. Landlock(4) ..], strict`.
+fn is_refused_in_debug(output: &str, abi: u32) -> bool {
+    output.split("Unenforceable { placement: ").skip(1).any(|refusal| {
+        let Some((_, kernel)) = refusal.split_once("kernel: Kernel { abi: ") else { return false };
+        let lost = kernel.split(", strict: ").next().unwrap_or_default();
+        let needed = lost.split("Landlock(").skip(1).filter_map(number).max();
+        number(kernel) == Some(abi) && needed.is_some_and(|needed| needed > abi)
     })
 }
 
@@ -151,6 +165,11 @@ mod tests {
         assert!(!is_refused(REFUSED, 0));
         assert!(!is_refused("it needs Landlock ABI 2, and this kernel has 2, to hold `x`", 2));
         assert!(!is_refused("EACCES", 2));
+        let debug = "Unenforceable(Unenforceable { placement: Process, kernel: Kernel { abi: 2, errata: 0, seccomp: true }, \
+                     lost: [Lost { promise: Port(BindTcp), could: [Landlock(4)] }], strict: false }), ran: No";
+        assert!(is_refused(debug, 2));
+        assert!(!is_refused(debug, 7));
+        assert!(!is_refused(&debug.replace("Landlock(4)", "DefaultDenyFilter"), 2));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("leaks", "many calls, whatever the kernel"),
     ("forkserver::a_big_heap", "more memory than a guest has"),
     ("stdio::flood", "megabytes through pipes, whatever the kernel"),
+    ("program::its_output_comes_through_whole", "likewise"),
     ("sandboxed_runtime::codec::", "knows no kernel"),
     ("sandboxed_runtime::plan::", "every kernel on any"),
     ("ui", "compiles"),
@@ -60,13 +61,7 @@ impl Suite {
         match (executable, message["profile"]["test"].as_bool()) {
             (Some(path), Some(true)) => {
                 let directory = manifest.parent().unwrap_or(Path::new("/")).display().to_string();
-                self.tests.push(Test {
-                    name,
-                    path,
-                    directory,
-                    users: vec![User::Root, User::Nobody],
-                    skip: Vec::new(),
-                });
+                self.tests.push(Test { name, path, directory, users: vec![User::Root], skip: Vec::new() });
             }
             (Some(path), _) if is("bin") && name != "xtask" => self.programs.push(path.into()),
             _ if is("cdylib") => {
@@ -130,7 +125,7 @@ mod tests {
         }
         suite.leave_out(&[("scopes::slow", ""), ("sandboxed", "")]).unwrap();
         assert!(suite.leave_out(&[("sandboxed", "")]).is_err(), "it is no more there");
-        let users = vec![User::Root, User::Nobody];
+        let users = vec![User::Root];
         let scopes = Test {
             name: "scopes".into(),
             path: "/t/scopes-1".into(),
