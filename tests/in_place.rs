@@ -153,6 +153,9 @@ fn sleep() -> Result<(), Error> {
 
 #[test]
 fn a_forkserver_that_dies_cannot_be_started_again() {
+    if !has_abi(1, "a restricted host") {
+        return;
+    }
     alone("a_forkserver_that_dies_cannot_be_started_again", |all| {
         let (kept, _) = places(all);
         // Outside of the sandbox to come, to do what a restricted host may not.

@@ -29,6 +29,8 @@ pub fn in_child(name: &str, body: impl FnOnce()) {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
+        let said = String::from_utf8_lossy(&output.stderr);
+        said.lines().filter(|line| line.starts_with("not checked")).for_each(|line| eprintln!("{line}"));
         let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
         assert!(ran, "the child ran no test named {name}");
     }

@@ -11,6 +11,7 @@ use crate::pool::cannot_start;
 use crate::registry::{Function, functions};
 use crate::sys;
 use std::io;
+use std::time::Duration;
 
 /// The ABI that restricts all threads at once.
 const TSYNC: u32 = 8;
@@ -54,9 +55,10 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
 /// How many threads there are, if they can all be restricted.
 fn check_threads(function: &Function, plan: &Plan) -> Result<u64, Error> {
     let refused = |what: String| Error::launch(function.name, what, None);
-    let threads = sys::process::threads();
+    let must_be_alone = !plan.has_tsync() && plan.thread_sync == ThreadSync::Kernel;
+    let threads = if must_be_alone { settled_threads() } else { sys::process::threads() };
     let threads = threads.ok_or_else(|| refused("threads cannot be counted: is /proc mounted?".into()))?;
-    if threads > 1 && !plan.has_tsync() && plan.thread_sync == ThreadSync::Kernel {
+    if threads > 1 && must_be_alone {
         return Err(refused(format!(
             "this process has {threads} threads, and restricting them all needs Landlock ABI {TSYNC}, but this \
              kernel has {}; restrict it while it has one thread, as an attribute on `main` does, or write \
@@ -95,6 +97,19 @@ fn ring_thread(plan: &Plan) -> io::Result<Option<String>> {
 fn is_inside_any() -> bool {
     let placements = [Placement::Process, Placement::Thread, Placement::InPlace];
     placements.into_iter().any(|placement| is_inside(placement) == Ok(true))
+}
+
+/// How many threads there are. One that was joined is counted a moment longer: the kernel tells those who wait for it
+/// before it lets go of it.
+fn settled_threads() -> Option<u64> {
+    const MOMENTS: u32 = 50;
+    for _ in 0..MOMENTS {
+        match sys::process::threads() {
+            Some(2..) => std::thread::sleep(Duration::from_millis(1)),
+            alone_or_unknown => return alone_or_unknown,
+        }
+    }
+    sys::process::threads()
 }
 
 fn needs_forkserver() -> bool {

@@ -1,0 +1,152 @@
+//! In the guest: the first process, which sets the system up and takes in orphans, and the runner of the tests.
+
+use super::record::{Ended, JOB, Job, MODULES, RUNNER, Record, Run, Test, User};
+use super::sys;
+use anyhow::{Context, Result, ensure};
+use rustix::mount::{MountFlags, mount};
+use rustix::system::{RebootCommand, init_module, reboot};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The serial line for records; the first is the kernel's.
+const RECORDS: &str = "/dev/ttyS1";
+/// How long a binary may take: many times what the slowest does.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The most of a binary's output that is reported, from its end.
+const MOST_OUTPUT: usize = 1 << 20;
+const NOBODY: u32 = 65534;
+
+/// Input: the series of the kernel; in the runner also what is missing.
+pub fn main(arguments: &[String]) -> Result<bool> {
+    let (series, missing) = arguments.split_first().context("which kernel?")?;
+    // Elsewhere it would change the machine.
+    ensure!(Path::new(JOB).exists(), "not in a guest");
+    if std::process::id() != 1 {
+        return run(missing).map(|()| true);
+    }
+    let missing = set_up(series);
+    let done = Command::new(RUNNER).args(["guest", series]).args(missing).spawn().map(reap_until_it_ends);
+    if let Err(error) = done {
+        eprintln!("the runner: {error}");
+    }
+    reboot(RebootCommand::Restart).context("reboot")?;
+    Ok(true)
+}
+
+/// Mounts and the like; what does not work here is returned.
+fn set_up(series: &str) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut attempt = |what: &str, done: Result<()>| {
+        if let Err(error) = done {
+            missing.push(format!("{what}: {error:#}"));
+        }
+    };
+    for (kind, place, data) in [
+        ("proc", "/proc", c""),
+        ("sysfs", "/sys", c""),
+        ("devtmpfs", "/dev", c""),
+        ("securityfs", "/sys/kernel/security", c""),
+        ("devpts", "/dev/pts", c"ptmxmode=0666"),
+        ("tmpfs", "/dev/shm", c"mode=1777"),
+    ] {
+        attempt(place, mounted(kind, place, data));
+    }
+    for (link, target) in [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
+        let link = Path::new("/dev").join(link);
+        if !link.exists() {
+            attempt("/dev", symlink(format!("/proc/self/{target}"), link).map_err(Into::into));
+        }
+    }
+    attempt("lo", sys::loopback_up().map_err(Into::into));
+    let modules = Path::new(MODULES).join(series);
+    attempt("overlay.ko", load(&modules.join("overlay.ko")));
+    missing
+}
+
+fn mounted(kind: &str, place: &str, data: &std::ffi::CStr) -> Result<()> {
+    fs::create_dir_all(place)?;
+    Ok(mount(kind, place, kind, MountFlags::empty(), data)?)
+}
+
+fn load(module: &Path) -> Result<()> {
+    Ok(init_module(&fs::read(module)?, c"")?)
+}
+
+/// Every process that loses its parent becomes a child of the first, which must ask for its end.
+fn reap_until_it_ends(runner: Child) {
+    let runner = i32::try_from(runner.id()).ok();
+    while let Ok(Some((ended, _))) = rustix::process::wait(rustix::process::WaitOptions::empty()) {
+        if Some(ended.as_raw_pid()) == runner {
+            return;
+        }
+    }
+}
+
+fn run(missing: &[String]) -> Result<()> {
+    let mut records = OpenOptions::new().write(true).open(RECORDS)?;
+    let mut say = |record: &Record| -> Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        Ok(records.write_all(&line)?)
+    };
+    let (abi, errata) = sys::landlock();
+    say(&Record::Kernel { abi, errata, missing: missing.to_vec() })?;
+    let job: Job = serde_json::from_slice(&fs::read(JOB)?)?;
+    for user in [User::Root, User::Nobody] {
+        for test in job.tests.iter().filter(|test| test.users.contains(&user)) {
+            say(&Record::Run(run_one(test, user, &job.arguments)?))?;
+        }
+    }
+    say(&Record::End)
+}
+
+fn run_one(test: &Test, user: User, arguments: &[String]) -> Result<Run> {
+    // Files, so that a process that is left behind holds nothing up.
+    let [stdout, stderr] = ["/run/stdout", "/run/stderr"];
+    let mut command = Command::new(&test.path);
+    command
+        .arg("--show-output")
+        .args(test.skip.iter().flat_map(|part| ["--skip", part]))
+        .args(arguments)
+        .current_dir(&test.directory);
+    command.stdin(Stdio::null()).stdout(File::create(stdout)?).stderr(File::create(stderr)?);
+    command.env_clear().env("PATH", "/usr/bin").env("HOME", "/").env("TMPDIR", "/tmp");
+    command.process_group(0);
+    if user == User::Nobody {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let start = Instant::now();
+    let ended = match command.spawn() {
+        Ok(child) => ending(child)?,
+        Err(error) => Ended::NotStarted(error.to_string()),
+    };
+    let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let [stdout, stderr] = [end_of(stdout)?, end_of(stderr)?];
+    Ok(Run { test: test.name.clone(), user, ended, milliseconds, stdout, stderr })
+}
+
+fn ending(mut child: Child) -> Result<Ended> {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status
+                .code()
+                .map_or_else(|| Ended::Signal(status.signal().unwrap_or(0)), Ended::Exit));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let group = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL)?;
+    child.wait()?;
+    Ok(Ended::Hung(PATIENCE.as_secs()))
+}
+
+fn end_of(file: &str) -> Result<String> {
+    let content = fs::read(file)?;
+    Ok(String::from_utf8_lossy(&content[content.len().saturating_sub(MOST_OUTPUT)..]).into_owned())
+}
