@@ -450,6 +450,9 @@ fn a_forked_child_that_lives_on_keeps_nothing_of_a_killed_host_alive() {
         sys::fork(|| std::thread::sleep(Duration::from_secs(300)));
         return call.join().unwrap().unwrap();
     }
+    if !support::has_abi(1, "a host that is killed") {
+        return;
+    }
     let (mut host, processes) = start_and_listen(NAME, &["pids:"]);
     let children = || processes::children(host.0.id().cast_signed());
     wait_until("the host has forked", || !children().is_empty());

@@ -4,8 +4,7 @@ mod kernels;
 
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "usage: cargo run -p xtask -- kernels [KERNEL]... [--test NAME]... [--verbose] [-- TEST-ARGUMENT...]";
+const USAGE: &str = "usage: cargo run -p xtask -- kernels [KERNEL]... [--test NAME]... [--nobody] [--verbose] [-- TEST-ARGUMENT...]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

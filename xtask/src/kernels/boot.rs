@@ -1,6 +1,6 @@
 //! One guest, from its boot to its end.
 
-use super::record::Record;
+use super::record::{Extent, Record};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,20 @@ pub struct Boot {
     pub took: Duration,
 }
 
-/// Boots a kernel, with more of a command line, until it ends.
-pub fn boot(image: &Path, initramfs: &Path, series: &str, more: &str, scratch: &Path) -> Result<Boot> {
+/// What to boot.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    pub image: &'a Path,
+    pub initramfs: &'a Path,
+    pub series: &'a str,
+    pub extent: Extent,
+    /// More of the kernel's command line.
+    pub command_line: &'a str,
+}
+
+/// Boots a kernel, and waits for its end.
+pub fn boot(machine: &Machine<'_>, scratch: &Path) -> Result<Boot> {
+    let Machine { image, initramfs, series, extent, command_line } = machine;
     let [console, records, errors] = ["console", "records", "qemu"].map(|name| scratch.join(name));
     let start = Instant::now();
     let mut command = Command::new("qemu-system-x86_64");
@@ -38,13 +50,10 @@ pub fn boot(image: &Path, initramfs: &Path, series: &str, more: &str, scratch: &
     for file in [&console, &records] {
         command.arg("-serial").arg(format!("file:{}", file.display()));
     }
-    command
-        .arg("-kernel")
-        .arg(image)
-        .arg("-initrd")
-        .arg(initramfs)
-        .arg("-append")
-        .arg(format!("console=ttyS0 loglevel=5 panic=-1 {FAST} {more} rdinit=/xtask -- guest {series}"));
+    command.arg("-kernel").arg(image).arg("-initrd").arg(initramfs).arg("-append").arg(format!(
+        "console=ttyS0 loglevel=5 panic=-1 {FAST} {command_line} rdinit=/xtask -- guest {series} {}",
+        extent.word()
+    ));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&errors)?);
     let mut qemu = command.spawn().context("cannot run qemu-system-x86_64 (the package qemu-system-x86)")?;
     while qemu.try_wait()?.is_none() {

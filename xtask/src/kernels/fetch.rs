@@ -103,19 +103,16 @@ fn candidates<'a>(packages: &'a [Package], series: &str) -> Vec<&'a Package> {
     found
 }
 
-/// The same kernel comes with and without a signature that nothing here looks at.
-fn unsuffixed(name: &str) -> &str {
-    name.strip_suffix("-unsigned").unwrap_or(name)
-}
-
 fn is_kernel(name: &str) -> bool {
-    let name = unsuffixed(name);
+    // The same kernel comes with and without a signature that nothing here looks at.
+    let name = name.strip_suffix("-unsigned").unwrap_or(name);
     (name.starts_with("linux-image-") || name.starts_with("linux-binary-")) && name.ends_with("-cloud-amd64")
 }
 
 /// Where Debian has split them off.
 fn modules_of<'a>(packages: &'a [Package], kernel: &Package) -> Option<&'a Package> {
-    let name = unsuffixed(&kernel.name).strip_prefix("linux-binary-")?;
+    let name = kernel.name.strip_prefix("linux-binary-")?;
+    let name = name.strip_prefix("unsigned-").unwrap_or(name);
     packages.iter().find(|package| package.name.strip_prefix("linux-modules-") == Some(name))
 }
 
@@ -162,7 +159,7 @@ mod tests {
         assert_eq!(candidates(&all, "6.1"), [&all[1], &all[0]]);
         assert_eq!(candidates(&all, "7.3"), [&all[6]]);
         assert_eq!(modules_of(&all, &all[6]), Some(&all[7]));
-        let unsigned = package("linux-binary-7.3.4+deb13-cloud-amd64-unsigned", "7.3.4-1", 9 << 20);
+        let unsigned = package("linux-binary-unsigned-7.3.4+deb13-cloud-amd64", "7.3.4-1", 9 << 20);
         assert_eq!(modules_of(&all, &unsigned), Some(&all[7]));
         assert_eq!(modules_of(&all, &all[1]), None);
         assert!(candidates(&all, "5.10").is_empty());

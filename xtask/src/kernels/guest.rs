@@ -1,8 +1,8 @@
 //! In the guest: the first process, which sets the system up and takes in orphans, and the runner of the tests.
 
-use super::record::{Ended, JOB, Job, MODULES, RUNNER, Record, Run, Test, User};
+use super::record::{Ended, Extent, JOB, Job, MODULES, RUNNER, Record, Run, Test, User};
 use super::sys;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, init_module, reboot};
 use std::fs::{self, File, OpenOptions};
@@ -21,16 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const MOST_OUTPUT: usize = 1 << 20;
 const NOBODY: u32 = 65534;
 
-/// Input: the series of the kernel; in the runner also what is missing.
+/// Input: the series of the kernel and how much to do; in the runner also what is missing.
 pub fn main(arguments: &[String]) -> Result<bool> {
-    let (series, missing) = arguments.split_first().context("which kernel?")?;
+    let [series, extent, missing @ ..] = arguments else { bail!("which kernel, and how much of the tests?") };
     // Elsewhere it would change the machine.
     ensure!(Path::new(JOB).exists(), "not in a guest");
     if std::process::id() != 1 {
-        return run(missing).map(|()| true);
+        return run(extent == Extent::Whole.word(), missing).map(|()| true);
     }
     let missing = set_up(series);
-    let done = Command::new(RUNNER).args(["guest", series]).args(missing).spawn().map(reap_until_it_ends);
+    let done =
+        Command::new(RUNNER).args(["guest", series, extent]).args(missing).spawn().map(reap_until_it_ends);
     if let Err(error) = done {
         eprintln!("the runner: {error}");
     }
@@ -87,7 +88,7 @@ fn reap_until_it_ends(runner: Child) {
     }
 }
 
-fn run(missing: &[String]) -> Result<()> {
+fn run(whole: bool, missing: &[String]) -> Result<()> {
     let mut records = OpenOptions::new().write(true).open(RECORDS)?;
     let mut say = |record: &Record| -> Result<()> {
         let mut line = serde_json::to_vec(record)?;
@@ -97,9 +98,9 @@ fn run(missing: &[String]) -> Result<()> {
     let (abi, errata) = sys::landlock();
     say(&Record::Kernel { abi, errata, missing: missing.to_vec() })?;
     let job: Job = serde_json::from_slice(&fs::read(JOB)?)?;
-    for user in [User::Root, User::Nobody] {
-        for test in job.tests.iter().filter(|test| test.users.contains(&user)) {
-            say(&Record::Run(run_one(test, user, &job.arguments)?))?;
+    for user in &job.users {
+        for test in job.tests.iter().filter(|test| whole || test.everywhere) {
+            say(&Record::Run(run_one(test, *user, &job.arguments)?))?;
         }
     }
     say(&Record::End)

@@ -13,18 +13,27 @@ mod sys;
 mod table;
 
 use anyhow::{Context, Result, bail};
-use boot::Boot;
+use boot::{Boot, Machine};
 use fetch::Kernel;
-use record::{Job, Record, User};
+use record::{Extent, Job, Record, User};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
 /// The series that are checked, one for each Landlock ABI that Debian has a kernel of.
-const SERIES: &[&str] = &["5.10", "6.1", "6.12", "6.18", "7.0", "7.1", "7.2", "7.3"];
+const SERIES: &[(&str, Extent)] = &[
+    ("5.10", Extent::Whole),
+    ("6.1", Extent::Whole),
+    ("6.12", Extent::Part),
+    ("6.18", Extent::Part),
+    ("7.0", Extent::Part),
+    ("7.1", Extent::Part),
+    ("7.2", Extent::Part),
+    ("7.3", Extent::Whole),
+];
 /// A kernel that has Landlock, booted without it.
-const OFF: Row = Row { name: "off", series: "7.3", command_line: "lsm=lockdown,yama" };
+const OFF: Row = Row { name: "off", series: "7.3", command_line: "lsm=lockdown,yama", extent: Extent::Whole };
 /// How many guests run at a time; each keeps one processor busy.
 const AT_A_TIME: usize = 2;
 
@@ -34,12 +43,14 @@ struct Row {
     name: &'static str,
     series: &'static str,
     command_line: &'static str,
+    extent: Extent,
 }
 
 #[derive(Debug, Default)]
 struct Options {
     rows: Vec<Row>,
     tests: Vec<String>,
+    nobody: bool,
     verbose: bool,
     /// For the test binaries.
     arguments: Vec<String>,
@@ -47,17 +58,27 @@ struct Options {
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Options> {
-        let all = || SERIES.iter().map(|series| Row { name: series, series, command_line: "" }).chain([OFF]);
+        let row = |(series, extent): &(&'static str, Extent)| Row {
+            name: series,
+            series,
+            command_line: "",
+            extent: *extent,
+        };
+        let all = || SERIES.iter().map(row).chain([OFF]);
         let mut options = Options::default();
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--test" => options.tests.push(arguments.next().context("--test takes a name")?.clone()),
+                "--nobody" => options.nobody = true,
                 "--verbose" => options.verbose = true,
                 "--" => options.arguments.extend(arguments.by_ref().cloned()),
                 name => match all().find(|row| row.name == name) {
                     Some(row) => options.rows.push(row),
-                    None => bail!("no kernel {name}; there are {} and {}", SERIES.join(", "), OFF.name),
+                    None => {
+                        let names: Vec<&str> = all().map(|row| row.name).collect();
+                        bail!("no kernel {name}; there are {}", names.join(", "))
+                    }
                 },
             }
         }
@@ -84,7 +105,8 @@ pub fn main(arguments: &[String]) -> Result<bool> {
     let kernels = fetch::kernels(&place, &wanted)?;
     let mut suite = suite::build(workspace)?;
     suite.select(&options.tests)?;
-    let job = Job { tests: suite.tests.clone(), arguments: options.arguments.clone() };
+    let users = if options.nobody { vec![User::Root, User::Nobody] } else { vec![User::Root] };
+    let job = Job { tests: suite.tests.clone(), users: users.clone(), arguments: options.arguments.clone() };
     let start = Instant::now();
     let initramfs = scratch.join("initramfs");
     initramfs::write(&initramfs, &scratch, workspace, &suite, &job, &kernels)?;
@@ -95,7 +117,7 @@ pub fn main(arguments: &[String]) -> Result<bool> {
     );
 
     let boots = boot_all(&options.rows, &kernels, &initramfs, &scratch)?;
-    Ok(report(&options, &kernels, &boots, start))
+    Ok(report(&options, &users, &kernels, &boots, start))
 }
 
 /// Where this program was built.
@@ -115,7 +137,16 @@ fn boot_all(rows: &[Row], kernels: &[Kernel], initramfs: &Path, scratch: &Path) 
             let kernel = kernels.iter().find(|kernel| kernel.series == row.series).context("not fetched")?;
             let scratch = scratch.join(row.name);
             std::fs::create_dir_all(&scratch)?;
-            let boot = boot::boot(&kernel.image, initramfs, row.series, row.command_line, &scratch)?;
+            let boot = boot::boot(
+                &Machine {
+                    image: &kernel.image,
+                    initramfs,
+                    series: row.series,
+                    extent: row.extent,
+                    command_line: row.command_line,
+                },
+                &scratch,
+            )?;
             eprintln!("{}: {} s", row.name, boot.took.as_secs());
             done.push((index, boot));
         }
@@ -134,7 +165,7 @@ fn boot_all(rows: &[Row], kernels: &[Kernel], initramfs: &Path, scratch: &Path) 
 }
 
 /// Prints what came out; whether all is well.
-fn report(options: &Options, kernels: &[Kernel], boots: &[Boot], start: Instant) -> bool {
+fn report(options: &Options, users: &[User], kernels: &[Kernel], boots: &[Boot], start: Instant) -> bool {
     let mut rows = Vec::new();
     let mut missing = Vec::new();
     for (row, boot) in options.rows.iter().zip(boots) {
@@ -142,7 +173,7 @@ fn report(options: &Options, kernels: &[Kernel], boots: &[Boot], start: Instant)
             if row.name == OFF.name { format!("{}, Landlock off", row.series) } else { row.name.into() };
         let version = kernels.iter().find(|kernel| kernel.series == row.series);
         let version = version.map_or("", |kernel| &kernel.version);
-        rows.extend(table::rows(&name, version, boot, &[User::Root, User::Nobody]));
+        rows.extend(table::rows(&name, version, boot, users));
         for record in &boot.records {
             if let Record::Kernel { missing: found, .. } = record {
                 missing.extend(found.iter().map(|line| format!("{name}: {line}")));
@@ -175,4 +206,24 @@ fn times(name: &str, boot: &Boot) -> String {
     runs.sort_by(|a, b| b.cmp(a));
     let lines: Vec<String> = runs.iter().map(|(took, what)| format!("{took:>8} ms  {what}")).collect();
     format!("{name}:\n{}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options> {
+        Options::parse(&arguments.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn kernels_and_tests_are_chosen_by_name() {
+        let all = parse(&[]).unwrap();
+        assert_eq!(all.rows.len(), SERIES.len() + 1);
+        let some = parse(&["7.3", "off", "--test", "scopes", "--", "signals"]).unwrap();
+        assert_eq!(some.rows.iter().map(|row| row.name).collect::<Vec<_>>(), ["7.3", "off"]);
+        assert_eq!((some.tests, some.arguments), (vec!["scopes".to_owned()], vec!["signals".to_owned()]));
+        assert!(parse(&["7.9"]).unwrap_err().to_string().contains("there are 5.10, 6.1"));
+        assert!(parse(&["--test"]).is_err());
+    }
 }

@@ -13,6 +13,8 @@ pub const MODULES: &str = "/modules";
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Job {
     pub tests: Vec<Test>,
+    pub users: Vec<User>,
+    /// For the test binaries.
     pub arguments: Vec<String>,
 }
 
@@ -23,9 +25,27 @@ pub struct Test {
     pub path: String,
     /// The directory of its package.
     pub directory: String,
-    pub users: Vec<User>,
     /// Parts of the names of tests that are not to run.
     pub skip: Vec<String>,
+    /// Whether it runs in the kernels between the oldest and the newest too.
+    pub everywhere: bool,
+}
+
+/// How much of the job a guest does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    Whole,
+    /// What runs everywhere.
+    Part,
+}
+
+impl Extent {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Extent::Whole => "whole",
+            Extent::Part => "part",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! The test suite as `cargo test --no-run` builds it.
 
-use super::record::{Test, User};
+use super::record::Test;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 /// Tests that do not run in a guest, and why: whole binaries, or parts of them (`binary::part of a name`).
 pub const LEFT_OUT: &[(&str, &str)] = &[
     ("leaks", "many calls, whatever the kernel"),
+    ("errors::memory_over_the_limit", "as old as any kernel"),
     ("forkserver::a_big_heap", "more memory than a guest has"),
     ("stdio::flood", "megabytes through pipes, whatever the kernel"),
     ("program::its_output_comes_through_whole", "likewise"),
@@ -21,6 +22,10 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("sandboxed_ui_edition_2021", "knows no kernel"),
     ("xtask", "knows no kernel"),
 ];
+
+/// Tests of how a call ends and what is printed: they run where there is no Landlock, and in the oldest and the
+/// newest kernel that has it. Between those nothing changed that they look at.
+pub const NOT_EVERYWHERE: &[&str] = &["errors", "program", "stdio"];
 
 #[derive(Debug, Default)]
 pub struct Suite {
@@ -61,7 +66,8 @@ impl Suite {
         match (executable, message["profile"]["test"].as_bool()) {
             (Some(path), Some(true)) => {
                 let directory = manifest.parent().unwrap_or(Path::new("/")).display().to_string();
-                self.tests.push(Test { name, path, directory, users: vec![User::Root], skip: Vec::new() });
+                let everywhere = !NOT_EVERYWHERE.contains(&name.as_str());
+                self.tests.push(Test { name, path, directory, skip: Vec::new(), everywhere });
             }
             (Some(path), _) if is("bin") && name != "xtask" => self.programs.push(path.into()),
             _ if is("cdylib") => {
@@ -86,7 +92,7 @@ impl Suite {
         Ok(())
     }
 
-    /// Keeps the tests of these names, or all if there is none.
+    /// Keeps the tests of these names, or all if there is none. What is asked for by name runs everywhere.
     pub fn select(&mut self, names: &[String]) -> Result<()> {
         for name in names {
             if !self.tests.iter().any(|test| test.name == *name) {
@@ -94,7 +100,10 @@ impl Suite {
                 bail!("no test {name}; there are {}", known.join(", "));
             }
         }
-        self.tests.retain(|test| names.is_empty() || names.contains(&test.name));
+        if !names.is_empty() {
+            self.tests.retain(|test| names.contains(&test.name));
+            self.tests.iter_mut().for_each(|test| test.everywhere = true);
+        }
         Ok(())
     }
 }
@@ -125,13 +134,12 @@ mod tests {
         }
         suite.leave_out(&[("scopes::slow", ""), ("sandboxed", "")]).unwrap();
         assert!(suite.leave_out(&[("sandboxed", "")]).is_err(), "it is no more there");
-        let users = vec![User::Root];
         let scopes = Test {
             name: "scopes".into(),
             path: "/t/scopes-1".into(),
             directory: "/w/p".into(),
-            users,
             skip: vec!["slow".into()],
+            everywhere: true,
         };
         assert_eq!(suite.tests, [scopes]);
         assert_eq!(suite.programs, [Path::new("/t/in_place"), Path::new("/t/libloaded.so")]);

@@ -3,7 +3,7 @@
 use super::boot::Boot;
 use super::libtest::{self, Failure, Said};
 use super::record::{Ended, Record, Run, User};
-use super::suite::LEFT_OUT;
+use super::suite::{LEFT_OUT, NOT_EVERYWHERE};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -151,7 +151,9 @@ pub fn footnotes(rows: &[Row], missing: &[String], verbose: bool) -> String {
     for (name, why) in LEFT_OUT {
         write!(text, ", {name} ({why})").unwrap_or_default();
     }
-    text.push('\n');
+    let part = NOT_EVERYWHERE.join(", ");
+    writeln!(text, "\nOnly without Landlock, and in the oldest and the newest kernel that has it: {part}")
+        .unwrap_or_default();
     for line in missing {
         writeln!(text, "Not there: {line}").unwrap_or_default();
     }
