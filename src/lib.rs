@@ -97,8 +97,9 @@
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A file that is known at run time alone: `policy = Policy::from_file(path)?`. Without the feature `policy-files`,
-/// which is on by default, there is neither, and less to compile.
+/// A file that is known at run time alone: `policy = Policy::from_file(path)?`, where the function's error can be made
+/// from a `PolicyFileError`, as `io::Error` and `Box<dyn Error>` can. Without the feature `policy-files`, which is on by
+/// default, there is neither, and less to compile.
 ///
 /// [landlockconfig]: https://github.com/landlock-lsm/landlockconfig
 ///
