@@ -80,10 +80,12 @@
 ///
 /// # Policy files
 ///
-/// `policy = "site.toml"` takes what a file of the format of [landlockconfig], TOML or JSON, grants; what it means is
-/// said at `Policy::from_file`. The path is seen from the directory of the package (`CARGO_MANIFEST_DIR`). The file is
-/// read when the function is compiled, so that the program needs it no more, and a call parses nothing; a change of it
-/// compiles the function anew. Its mistakes are errors of the compiler that begin with `path:line:column:`.
+/// `policy = "site.toml"` takes what a file of the format of [landlockconfig], TOML or JSON, grants. **What the file does
+/// not handle it leaves open**: one without `handled_access_net` grants all TCP ports, one without `scoped` signals to
+/// other processes. All that it means is said at `Policy::from_file`. The path is seen from the directory of the package
+/// (`CARGO_MANIFEST_DIR`). The file is read when the function is compiled, so that the program needs it no more, and a
+/// call parses nothing; a change of it compiles the function anew. Its mistakes are errors of the compiler that begin
+/// with `path:line:column:`.
 ///
 /// ```
 /// # use sandboxed::sandboxed;
@@ -95,8 +97,9 @@
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A file that is known at run time alone: `policy = Policy::from_file(path)?`. Without the feature `policy-files`,
-/// which is on by default, there is neither, and less to compile.
+/// A file that is known at run time alone: `policy = Policy::from_file(path)?`, where the function's error can be made
+/// from a `PolicyFileError`, as `io::Error` and `Box<dyn Error>` can. Without the feature `policy-files`, which is on by
+/// default, there is neither, and less to compile.
 ///
 /// [landlockconfig]: https://github.com/landlock-lsm/landlockconfig
 ///

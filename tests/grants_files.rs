@@ -616,9 +616,9 @@ fn check_missing(error: sandboxed::Error, expected_key: &str, expected_path: &Pa
     assert_eq!(cause.raw_os_error(), Some(errno));
     assert_eq!(error.ran(), Ran::No);
     assert!(error.is_launch());
+    let hint = if errno == ENOENT { "; write `optional(...)` if it may be missing" } else { "" };
     let text = format!(
-        "sandbox of `{}` cannot grant `{key} = {path:?}` of the attribute at {place}; write `optional(...)` if it may \
-         be missing",
+        "sandbox of `{}` cannot grant `{key} = {path:?}` of the attribute at {place}{hint}",
         error.function()
     );
     assert_eq!(error.to_string(), text);

@@ -154,7 +154,13 @@ fn what_cannot_be_said_is_named() {
         let error = policy.to_toml().unwrap_err();
         assert_eq!(error.to_string(), format!("a policy file cannot say {what}"));
     }
+    let long = |count: usize| {
+        (0..count).fold(new(), |policy, name| policy.read(format!("/{name}/{}", "x/".repeat(2000))))
+    };
+    let error = long(300).to_toml().unwrap_err();
+    assert_eq!(error.to_string(), "a policy file cannot say more than 1048576 bytes");
     // Twins.
+    assert!(Policy::from_toml(&long(200).to_toml().unwrap()).is_ok());
     assert!(new().to_toml().is_ok());
     let spelled_out = new().preset(Preset::CaCertificates).expanded(11);
     assert_eq!(Policy::from_toml(&spelled_out.to_toml().unwrap()).unwrap().to_string(), {

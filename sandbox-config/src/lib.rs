@@ -23,9 +23,9 @@ mod write;
 pub use config::{Config, Grants};
 pub use rights::{Kind, NEWEST_ABI, Right};
 pub use spelling::nearest;
-pub use write::{LONGEST_PATH, MOST_PATHS, Unwritable, to_toml};
+pub use write::{LONGEST_PATH, MOST_BYTES, MOST_PATHS, Unwritable, to_toml};
 
 #[cfg(feature = "read")]
 mod read;
 #[cfg(feature = "read")]
-pub use read::{Format, MOST_BYTES, PolicyFileError, Source, read};
+pub use read::{Format, PolicyFileError, Source, read};

@@ -1,9 +1,13 @@
 //! "Did you mean".
 
+/// What is longer is no misspelling; comparing takes time and memory in proportion to both lengths.
+const LONGEST: usize = 64;
+
 /// The candidate that `word` is most likely a misspelling of.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
+        .filter(|candidate| candidate.len().max(word.len()) <= LONGEST)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()).div_ceil(3))
         .min_by_key(|(distance, _)| *distance)
@@ -48,6 +52,9 @@ mod tests {
             assert_eq!(nearest(wrong, words), Some(right), "{wrong}");
         }
         assert_eq!(nearest("zebra", words), None);
+        let long = "x".repeat(LONGEST);
+        assert_eq!(nearest(&long, [long.as_str()]), Some(long.as_str()));
+        assert_eq!(nearest(&format!("{long}x"), [long.as_str()]), None);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("same", "same"), 0);
     }

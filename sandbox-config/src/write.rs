@@ -5,6 +5,9 @@ use crate::rights::{EXECUTE, Kind};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+/// A policy file may have at most this many bytes.
+pub const MOST_BYTES: u64 = 1 << 20;
+
 /// A file may grant at most this many paths, after its variables were put in.
 pub const MOST_PATHS: usize = 10_000;
 
@@ -31,7 +34,8 @@ impl Unwritable {
 ///
 /// # Errors
 ///
-/// Names what the format cannot say: a right without a word that no group brings along, a path that is no text.
+/// Names what the format cannot say: a right without a word that no group brings along, a path that is no text, more
+/// than a file may have.
 pub fn to_toml(config: &Config) -> Result<String, Unwritable> {
     if !config.handles_anything() {
         return Err(Unwritable::new("a policy that refuses nothing"));
@@ -74,7 +78,10 @@ pub fn to_toml(config: &Config) -> Result<String, Unwritable> {
         let words = words(Kind::Net, bits, abi)?;
         text += &format!("\n[[net_port]]\nallowed_access = {words}\nport = [{}]\n", ports.join(", "));
     }
-    Ok(text)
+    match text.len() as u64 <= MOST_BYTES {
+        true => Ok(text),
+        false => Err(Unwritable::new(format!("more than {MOST_BYTES} bytes"))),
+    }
 }
 
 /// The least ABI of which the groups have what has no word; none where all have words.

@@ -43,6 +43,8 @@ fn products_of_variables() {
         format!("\"{}\"", "${v}".repeat(50_000)),
         // Each alone would do.
         (0..60).map(|n| format!("\"/{n}/${{v}}\"")).collect::<Vec<_>>().join(", "),
+        // The same ones again.
+        vec!["\"/${v}\""; 100_000].join(", "),
     ] {
         assert_eq!(message(text(&parents), Format::Toml), expected);
     }
@@ -51,6 +53,35 @@ fn products_of_variables() {
                 [[path_beneath]]\nallowed_access = [\"execute\"]\nparent = [\"${v}\"]\n";
     let config = read(&[Source::of_text(text, Format::Toml)]).unwrap();
     assert_eq!(config.paths.keys().collect::<Vec<_>>(), [std::path::Path::new("${v}${v}")]);
+}
+
+/// A list of the values for each place would take a hundred gigabytes.
+#[test]
+fn a_long_variable_in_many_places() {
+    let values: Vec<String> = (0..60_000).map(|value| format!("\"{value}\"")).collect();
+    let text = |parent: &str| {
+        format!(
+            "[[variable]]\nname = \"v\"\nliteral = [{}]\n[[variable]]\nname = \"none\"\n\
+             [[path_beneath]]\nallowed_access = [\"execute\"]\nparent = [\"{parent}\"]\n",
+            values.join(",")
+        )
+    };
+    let places = "${v}".repeat(100_000);
+    assert_eq!(message(text(&places), Format::Toml), "with this, the file grants more than 10000 paths");
+    let none = read(&[Source::of_text(text(&format!("${{none}}{places}")), Format::Toml)]).unwrap();
+    assert!(none.paths.is_empty());
+}
+
+/// To find what a word is a misspelling of takes as much as both are long, multiplied.
+#[test]
+fn long_misspellings() {
+    let [a, b] = ["a", "b"].map(|name| name.repeat(200_000));
+    let text = format!(
+        "[[variable]]\nname = \"{a}\"\nliteral = [\"x\"]\n\
+         [[path_beneath]]\nallowed_access = [\"execute\"]\nparent = [\"/${{{b}}}\"]\n"
+    );
+    assert_eq!(message(text, Format::Toml), format!("no variable is named `{b}`"));
+    message(format!("{a} = 1"), Format::Toml);
 }
 
 #[test]

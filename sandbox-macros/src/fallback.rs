@@ -30,7 +30,8 @@ pub fn expand(mistakes: &syn::Error, function: &ItemFn, kind: Kind, args: &Args)
         #errors
         #test
         #(#outer)*
-        #[allow(unreachable_code, unused_variables, unused_mut, dead_code, clippy::diverging_sub_expression)]
+        #[allow(unreachable_code, unused_braces, unused_variables, unused_mut, dead_code)]
+        #[allow(clippy::diverging_sub_expression)]
         #vis #signature {
             #(#inner)*
             ::core::unreachable!();

@@ -19,7 +19,6 @@ mod function;
 mod keys;
 mod policy_file;
 mod quantity;
-
 #[cfg(test)]
 mod tests;
 mod types;

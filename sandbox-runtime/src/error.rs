@@ -297,12 +297,15 @@ impl fmt::Display for Text<'_> {
         let function = self.0.function();
         match self.0.kind() {
             ErrorKind::Unenforceable(why) => write!(f, "sandbox of `{function}` cannot be enforced: {why}"),
-            ErrorKind::Grant { key, path, place, .. } => {
+            ErrorKind::Grant { key, path, place, cause } => {
                 write!(
                     f,
                     "sandbox of `{function}` cannot grant `{key} = {path:?}` of the attribute at {place}"
                 )?;
-                f.write_str("; write `optional(...)` if it may be missing")
+                match cause.raw_os_error() {
+                    Some(libc::ENOENT) => f.write_str("; write `optional(...)` if it may be missing"),
+                    _ => Ok(()),
+                }
             }
             ErrorKind::Launch { what, .. } => write!(f, "sandbox of `{function}` cannot be launched: {what}"),
             ErrorKind::Panicked { message, location: Some(location) } => {

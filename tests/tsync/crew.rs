@@ -5,26 +5,33 @@ use crate::activity::Activity;
 use crate::places::Places;
 use crate::processes::wait_until;
 use crate::threads;
+use rustix::net::{AddressFamily, SocketType, socket};
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What a thread can open: 0, or the errno.
+/// What a thread can open, and whether it can make a socket, which the filter refuses: 0, or the errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tried {
     pub kept: i32,
     pub lost: i32,
+    pub socket: i32,
 }
 
-pub const FREE: Tried = Tried { kept: 0, lost: 0 };
-pub const RESTRICTED: Tried = Tried { kept: 0, lost: libc::EACCES };
+pub const FREE: Tried = Tried { kept: 0, lost: 0, socket: 0 };
+pub const RESTRICTED: Tried = Tried { kept: 0, lost: libc::EACCES, socket: libc::EACCES };
 
 impl Tried {
     pub fn now(places: &Places) -> Tried {
         let open = |path: &Path| File::open(path).map_or_else(|error| error.raw_os_error().unwrap(), |_| 0);
-        Tried { kept: open(&places.kept_file), lost: open(&places.lost_file) }
+        let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None);
+        Tried {
+            kept: open(&places.kept_file),
+            lost: open(&places.lost_file),
+            socket: socket.map_or_else(|errno| errno.raw_os_error(), |_| 0),
+        }
     }
 }
 

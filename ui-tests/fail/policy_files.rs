@@ -1,7 +1,7 @@
 use sandboxed::sandboxed;
 
 #[sandboxed(policy = "/no/such/file.toml", reed = "/usr")]
-fn missing() {}
+fn missing() -> u8 { 1 }
 
 #[sandboxed(policy = "/etc/passwd")]
 fn of_another_extension() {}

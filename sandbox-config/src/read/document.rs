@@ -69,8 +69,9 @@ impl<'i> Document<'i> {
             config.handled_net |= self.rights(&fields, HANDLED_NET, Kind::Net)?;
             config.scoped |= self.rights(&fields, SCOPED, Kind::Scopes)?;
         }
+        let mut most = MOST_PATHS;
         for rule in fields.list(PATH_BENEATH)? {
-            self.path_beneath(rule, variables, &mut config)?;
+            self.path_beneath(rule, variables, &mut most, &mut config)?;
         }
         for rule in fields.list(NET_PORT)? {
             self.net_port(rule, &mut config)?;
@@ -78,7 +79,14 @@ impl<'i> Document<'i> {
         Ok(config)
     }
 
-    fn path_beneath(&self, rule: &Node, variables: &Variables, config: &mut Config) -> Result<(), Mistake> {
+    /// `most` is how many paths there may be yet. Repeated ones count: they take as long.
+    fn path_beneath(
+        &self,
+        rule: &Node,
+        variables: &Variables,
+        most: &mut usize,
+        config: &mut Config,
+    ) -> Result<(), Mistake> {
         let fields = Fields::of(rule, self.format, &[ALLOWED, PARENT])?;
         fields.need(ALLOWED)?;
         fields.need(PARENT)?;
@@ -86,8 +94,8 @@ impl<'i> Document<'i> {
         config.handled_files |= rights;
         for parent in fields.list(PARENT)? {
             let template = text(parent, "a path")?;
-            let most = MOST_PATHS.saturating_sub(config.paths.len());
-            let paths = variables.paths(template, most).map_err(|message| parent.mistake(message))?;
+            let paths = variables.paths(template, *most).map_err(|message| parent.mistake(message))?;
+            *most -= paths.len();
             if template.is_empty() || paths.iter().any(String::is_empty) {
                 return Err(parent.mistake("an empty path"));
             }

@@ -10,7 +10,7 @@ mod toml;
 mod words;
 
 pub use mistake::PolicyFileError;
-pub use source::{Format, MOST_BYTES, Source};
+pub use source::{Format, Source};
 
 use crate::config::Config;
 use template::Variables;

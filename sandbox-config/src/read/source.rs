@@ -3,12 +3,10 @@
 use super::mistake::{Mistake, PolicyFileError};
 use super::node::Node;
 use super::{json, toml};
+use crate::MOST_BYTES;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-
-/// A policy file may have at most this many bytes.
-pub const MOST_BYTES: u64 = 1 << 20;
 
 /// How a policy is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,19 +21,29 @@ impl Variables {
 
     /// Every path that a template stands for, `most` of them at the most.
     pub(crate) fn paths(&self, template: &str, most: usize) -> Result<Vec<String>, String> {
-        let mut parts = Vec::new();
-        for token in tokens(template)? {
+        let tokens = tokens(template)?;
+        // Counted before values are put together or only listed.
+        let mut count = Some(1usize);
+        for token in &tokens {
+            if let Token::Variable(name) = token {
+                let values = self.values(name)?.len();
+                count = count.and_then(|count| count.checked_mul(values));
+            }
+        }
+        match count {
+            Some(0) => return Ok(Vec::new()),
+            Some(count) if count <= most => {}
+            _ => return Err(format!("with this, the file grants more than {MOST_PATHS} paths")),
+        }
+        let mut parts: Vec<Vec<&str>> = Vec::new();
+        for token in tokens {
             parts.push(match token {
                 Token::Text(text) => vec![text],
-                Token::Variable(name) => self.values(name)?,
+                Token::Variable(name) => self.values(name)?.iter().map(String::as_str).collect(),
             });
         }
-        let count = parts.iter().try_fold(1usize, |count, part| count.checked_mul(part.len()));
-        if count.is_none_or(|count| count > most) {
-            return Err(format!("with this, the file grants more than {MOST_PATHS} paths"));
-        }
         let longest: usize = parts.iter().filter_map(|part| part.iter().map(|text| text.len()).max()).sum();
-        if count != Some(0) && longest > LONGEST_PATH {
+        if longest > LONGEST_PATH {
             return Err(format!("a path has at most {LONGEST_PATH} bytes"));
         }
         let start = vec![String::new()];
@@ -42,13 +52,12 @@ impl Variables {
         }))
     }
 
-    fn values(&self, name: &str) -> Result<Vec<&str>, String> {
-        let values = self.0.get(name).ok_or_else(|| {
+    fn values(&self, name: &str) -> Result<&BTreeSet<String>, String> {
+        self.0.get(name).ok_or_else(|| {
             let meant = crate::nearest(name, self.0.keys().map(String::as_str));
             let meant = meant.map(|meant| format!("; did you mean `${{{meant}}}`?")).unwrap_or_default();
             format!("no variable is named `{name}`{meant}")
-        })?;
-        Ok(values.iter().map(String::as_str).collect())
+        })
     }
 }
 

@@ -23,11 +23,11 @@ pub enum Erratum {
     SignalsOfThreads,
     /// Erratum 3: the rights on a directory that was moved out of the bind mount through which it was opened are
     /// looked for above its own file system's root, so they can widen. The plan reports
-    /// [`Promise::DisconnectedDirectories`](super::Promise::DisconnectedDirectories) as lost where paths are granted, an error under `strict`: moving such a
-    /// directory needs a bind mount and rights on both sides, or help from outside.
+    /// [`DisconnectedDirectories`](super::Promise::DisconnectedDirectories) as lost where paths are granted, an error
+    /// under `strict`: moving such a directory needs a bind mount and rights on both sides, or help from outside.
     DisconnectedDirectories,
     /// Erratum 4: `renameat2(2)` with `RENAME_WHITEOUT` leaves an entry behind without a right to make one. The filter
-    /// refuses the flag where files or directories may be removed, and so renamed.
+    /// refuses the flag where files or directories may be removed, and so renamed; a kernel without seccomp does not.
     Whiteouts,
 }
 

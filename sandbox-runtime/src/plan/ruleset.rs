@@ -80,15 +80,12 @@ impl RulesetPlan {
 
     fn grant(&mut self, policy: &Policy, kernel: Kernel) {
         for grant in &policy.paths {
-            let quiet = grant.key == PathKey::Quiet;
-            if quiet && kernel.abi < QUIET {
-                continue;
-            }
             self.paths.push(PathRule {
                 path: grant.path.clone(),
                 rights: grant.key.rights() & self.files,
                 optional: grant.optional,
-                quiet,
+                // Below, a path that is missing is an error all the same.
+                quiet: grant.key == PathKey::Quiet && kernel.abi >= QUIET,
                 key: grant.key.word(),
             });
         }

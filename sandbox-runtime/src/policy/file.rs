@@ -25,7 +25,8 @@ impl Policy {
     ///
     /// Names what the format cannot say: limits and all else that is not a grant, presets (spell them out with
     /// [`Policy::expanded`]), `allow(udp)`, `allow(metadata)`, `allow(abstract_unix_socket)` without `unix = "/"`,
-    /// other `unix` and UDP ports but with all that their ABI has beside them, paths that are not UTF-8.
+    /// other `unix` and UDP ports but with all that their ABI has beside them, paths that are not UTF-8; more than
+    /// 10000 paths or 1 MiB.
     pub fn to_toml(&self) -> Result<String, Unwritable> {
         sandboxed_config::to_toml(&self.to_config()?)
     }

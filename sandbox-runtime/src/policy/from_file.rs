@@ -78,8 +78,8 @@ impl Policy {
     ///
     /// The file cannot be read, is no regular file, has more than 1 MiB, is not UTF-8, has another extension; or its
     /// first mistake, with line and column: an unknown key or right, a repeated key, an empty list, a port or `abi`
-    /// out of range, a variable that is not there, more than 10000 paths after variables were put in, an empty path
-    /// or one with a zero byte.
+    /// out of range, a variable that is not there, more than 10000 paths after variables were put in (repeated
+    /// ones count), an empty path or one with a zero byte.
     ///
     /// [landlockconfig]: https://github.com/landlock-lsm/landlockconfig
     pub fn from_file(path: impl AsRef<Path>) -> Result<Policy, PolicyFileError> {
