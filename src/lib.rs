@@ -98,7 +98,7 @@
 /// ```
 ///
 /// A file that is known at run time alone: `policy = Policy::from_file(path)?`, where the function's error can be made
-/// from a `PolicyFileError`, as `io::Error` and `Box<dyn Error>` can. Without the feature `policy-files`, which is on by
+/// from a `PolicyFileError`, as `sandboxed::Error`, `io::Error` and `Box<dyn Error>` can. Without the feature `policy-files`, which is on by
 /// default, there is neither, and less to compile.
 ///
 /// [landlockconfig]: https://github.com/landlock-lsm/landlockconfig

@@ -129,6 +129,18 @@ fn the_list_of_functions_shows_the_policy() {
 }
 
 #[sandboxed(policy = Policy::from_file(file)?)]
+fn with_our_error(file: &Path) -> Result<(), sandboxed::Error> {
+    Ok(())
+}
+
+#[test]
+fn a_missing_file_is_an_error_of_the_call() {
+    let error = with_our_error(Path::new("/missing.toml")).unwrap_err();
+    assert!(error.is_launch() && error.to_string().contains("/missing.toml"), "{error}");
+    assert_eq!(error.ran(), sandboxed::Ran::No);
+}
+
+#[sandboxed(policy = Policy::from_file(file)?)]
 fn at_run_time(file: &Path, wanted: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(fs::read(wanted)?)
 }

@@ -32,6 +32,8 @@ impl Probe {
         let sides: &[Side] = match promise {
             // It takes mounts to be shown: `landlock_files` does.
             Promise::DisconnectedDirectories => &[],
+            // It takes renames without a right to make files: likewise.
+            Promise::Whiteouts => &[],
             // Its allowed twin is the granted `bind_tcp`.
             Promise::Listen => &[Side::Outside],
             _ => &[Side::Inside, Side::Outside],

@@ -93,6 +93,12 @@ impl Locks {
         Ok(Enforced(()))
     }
 
+    /// Restricts a process of one thread, for good.
+    pub(crate) fn close_one_thread(&self) -> Result<Enforced, LockError> {
+        self.try_out(Locks::close)?;
+        self.close()
+    }
+
     /// Restricts every thread of this process, for good, by a signal to each (`thread_sync = "signal"`). Each thread
     /// gets a domain of its own: see [`ThreadSync::Signal`](crate::ThreadSync::Signal).
     ///

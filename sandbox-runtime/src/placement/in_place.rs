@@ -36,7 +36,7 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
         let server = has_workers.then(|| forkserver::restrict_first(&locks)).transpose();
         let server = server.map_err(|error| cannot_start(function, &error))?;
         let enforced = match threads {
-            1 => locks.close(),
+            1 => locks.close_one_thread(),
             _ if plan.has_tsync() => locks.close_all_threads(),
             _ => locks.close_each_thread(),
         };

@@ -27,7 +27,7 @@ pub enum Erratum {
     /// under `strict`: moving such a directory needs a bind mount and rights on both sides, or help from outside.
     DisconnectedDirectories,
     /// Erratum 4: `renameat2(2)` with `RENAME_WHITEOUT` leaves an entry behind without a right to make one. The filter
-    /// refuses the flag where files or directories may be removed, and so renamed; a kernel without seccomp does not.
+    /// refuses the flag then, and so holds [`Promise::Whiteouts`](super::Promise::Whiteouts).
     Whiteouts,
 }
 

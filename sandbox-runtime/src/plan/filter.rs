@@ -1,6 +1,6 @@
 //! The part of a plan that a system call filter holds.
 
-use super::{Erratum, Layer, Placement, Promise};
+use super::{Layer, Placement, Promise};
 use crate::policy::{Access, Allow, NetAccess, Policy};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,7 +54,6 @@ pub struct FilterPlan {
 impl FilterPlan {
     pub(super) fn holding(
         held: &BTreeMap<Promise, Vec<Layer>>,
-        errata: &[Erratum],
         sockets: Sockets,
         mark: Placement,
     ) -> Option<FilterPlan> {
@@ -67,7 +66,7 @@ impl FilterPlan {
             execute: filter(Promise::File(Access::EXECUTE)),
             metadata: filter(Promise::Metadata),
             truncate: filter(Promise::File(Access::TRUNCATE)),
-            whiteout: errata.contains(&Erratum::Whiteouts),
+            whiteout: filter(Promise::Whiteouts),
         })
     }
 }

@@ -180,7 +180,7 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
         let could = layers(promise, policy, placement, sockets);
         let mut by: Vec<Layer> =
             could.iter().copied().filter(|layer| layer.is_there(kernel, placement)).collect();
-        if promise == Promise::File(Access::TRUNCATE) {
+        if matches!(promise, Promise::File(Access::TRUNCATE) | Promise::Whiteouts) {
             // The filter refuses more than the promise says, so it is for want of the other alone.
             by.truncate(1);
         }
@@ -200,7 +200,7 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
     Ok(Plan {
         placement,
         kernel,
-        filter: FilterPlan::holding(&held, &errata, sockets, placement),
+        filter: FilterPlan::holding(&held, sockets, placement),
         errata,
         ruleset,
         timeout: timeout(policy).filter(|_| process),
@@ -246,6 +246,7 @@ fn promises(policy: &Policy, written: &Policy, placement: Placement) -> Vec<Prom
         Promise::Ptrace,
         Promise::Existence,
         Promise::DisconnectedDirectories,
+        Promise::Whiteouts,
     ]);
     let mut unless = |what, promise| {
         if !policy.allows(what) {
@@ -349,6 +350,13 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
             vec![Layer::LandlockWithout(Erratum::DisconnectedDirectories)]
         }
         Promise::DisconnectedDirectories => vec![Layer::Landlock(1)],
+        // Without the right to remove, nothing is renamed.
+        Promise::Whiteouts
+            if policy.names_right(Access::REMOVE_FILE) || policy.names_right(Access::REMOVE_DIR) =>
+        {
+            vec![Layer::LandlockWithout(Erratum::Whiteouts), Layer::Filter]
+        }
+        Promise::Whiteouts => vec![Layer::Landlock(1), Layer::Filter],
         Promise::Memory => vec![Layer::Rlimit],
         // A worker that may send signals outside may send them to the forkserver.
         Promise::Timeout if policy.allows(Allow::Signal) => or_default_deny(None),

@@ -31,6 +31,8 @@ pub enum Promise {
     Existence,
     /// Grants do not widen in directories that are moved out of the bind mount through which they were opened.
     DisconnectedDirectories,
+    /// No rename leaves an overlay's whiteout behind where no file may be made (`RENAME_WHITEOUT`).
+    Whiteouts,
     /// No new processes.
     NewProcesses,
     /// No other system call that reaches outside: `prlimit64` on the host, `setpriority`, `keyctl` and the like.
@@ -66,6 +68,7 @@ impl fmt::Display for Promise {
             Promise::DisconnectedDirectories => {
                 f.write_str("grants do not widen in directories that are moved out of a bind mount")
             }
+            Promise::Whiteouts => f.write_str("no whiteouts where no file may be made"),
             Promise::NewProcesses => f.write_str("no new processes"),
             Promise::OtherSystemCalls => f.write_str("no other system calls that reach other processes"),
             Promise::Memory => f.write_str("at most the given memory"),

@@ -50,6 +50,7 @@ const HOLDERS: &[(Promise, Option<u32>, bool, bool)] = &[
     (Promise::Existence, None, false, true),
     // Without grants nothing can widen.
     (Promise::DisconnectedDirectories, Some(1), false, false),
+    (Promise::Whiteouts, Some(1), true, false),
 ];
 
 /// What only a worker promises, and what holds it.
@@ -97,8 +98,10 @@ fn there(layers: &[Layer], abi: u32, seccomp: bool) -> Vec<Layer> {
 fn held_by(layers: BTreeMap<Promise, Vec<Layer>>, abi: u32, seccomp: bool) -> BTreeMap<Promise, Vec<Layer>> {
     let mut held: BTreeMap<_, _> =
         layers.into_iter().map(|(promise, layers)| (promise, there(&layers, abi, seccomp))).collect();
-    // Its filter refuses granted files too.
-    held.entry(Promise::File(Access::TRUNCATE)).and_modify(|layers| layers.truncate(1));
+    // Their filter refuses granted files too.
+    for promise in [Promise::File(Access::TRUNCATE), Promise::Whiteouts] {
+        held.entry(promise).and_modify(|layers| layers.truncate(1));
+    }
     held.retain(|_, layers| !layers.is_empty());
     held
 }
@@ -433,7 +436,7 @@ fn what_is_held_is_handed_over() {
                     Promise::Port(access) => assert!(ruleset.net.contains(access), "{what}"),
                     Promise::AbstractUnixSocket => assert!(ruleset.scope_abstract_unix_socket, "{what}"),
                     Promise::Signal => assert!(ruleset.scope_signal, "{what}"),
-                    Promise::Ptrace | Promise::DisconnectedDirectories => {}
+                    Promise::Ptrace | Promise::DisconnectedDirectories | Promise::Whiteouts => {}
                     other => panic!("{other:?} is nothing that Landlock knows"),
                 }
             }
@@ -449,6 +452,7 @@ fn what_is_held_is_handed_over() {
                     Promise::Port(_) => assert!(!open.udp, "{what}"),
                     Promise::Listen => assert!(filter.listen, "{what}"),
                     Promise::Metadata => assert!(filter.metadata, "{what}"),
+                    Promise::Whiteouts => assert!(filter.whiteout, "{what}"),
                     // Every filter refuses these.
                     Promise::OtherSockets | Promise::IoUring => {}
                     other => panic!("{other:?} is nothing that the filter refuses"),

@@ -1,6 +1,7 @@
 //! Policies from files of the landlockconfig format.
 
 use super::Policy;
+use crate::Error;
 use sandboxed_config::{Format, PolicyFileError, Source};
 use std::path::Path;
 
@@ -124,5 +125,12 @@ impl Policy {
     fn from_text(text: &str, format: Format) -> Result<Policy, PolicyFileError> {
         let config = sandboxed_config::read(&[Source::of_text(text, format)])?;
         Ok(Policy::new().with_grants(config.grants()))
+    }
+}
+
+/// For `policy = Policy::from_file(path)?`: the body did not run.
+impl From<PolicyFileError> for Error {
+    fn from(error: PolicyFileError) -> Error {
+        Error::launch("a policy file", error.to_string(), None)
     }
 }
