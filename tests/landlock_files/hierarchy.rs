@@ -72,16 +72,18 @@ fn nested() -> Vec<Row> {
             .grants([("a", READ_FILE), ("a/b", WRITE_FILE), ("a/b/c", READ_DIR)])
             .ok([open("a/f", R), open("a/b/f", RW), open("a/b/c/f", RW), list("a/b/c")])
             .denied([open("a/f", W), list("a/b"), list("a")]),
-        // layout1.covered_rule: a rule below does not take away what one above gives.
+        // layout1.inherit_subset: a rule below does not take away what one above gives.
         Row::new("hierarchy::less_below_takes_nothing", tree)
             .grants([("a", READ), ("a", WRITE), ("a/b", READ_FILE)])
             .ok([open("a/b/f", RW), list("a/b"), make("a/b/new", Kind::Reg)])
             .denied([open("x/f", R)]),
+        // no self-test; LANDLOCK_ACCESS_FS_READ_FILE
         Row::new("hierarchy::siblings", tree)
             .grants([("a/b", READ), ("x/y", READ)])
             .ok([read("a/b/f"), read("x/y/f"), read("x/y/z/f")])
             .denied([read("a/f"), read("x/f"), list("a"), list("x")]),
         // A file among others in a directory that is not granted.
+        // layout1.effective_access
         Row::new("hierarchy::file_and_directory", tree)
             .grants([("a/f", READ), ("a/b", READ)])
             .ok([read("a/f"), read("a/b/f")])
@@ -96,11 +98,13 @@ fn nested() -> Vec<Row> {
             .grants([("/", READ_DIR)])
             .ok([list("/"), list("a")])
             .denied([read("a/f"), open("/dev/zero", R)]),
+        // no self-test; hook_file_open
         Row::new("hierarchy::deep", deep)
             .grants([("d/1/2/3/4", READ)])
             .ok([read("d/1/2/3/4/f"), read("d/1/2/3/4/5/6/7/8/9/f")])
             .denied([read("d/f"), list("d/1/2/3")]),
         // A directory that is made, moved and filled inside carries no rights away, and gets none.
+        // no self-test; LANDLOCK_ACCESS_FS_MAKE_DIR
         Row::new("hierarchy::made_inside", tree)
             .grants([("a", READ), ("a", WRITE)])
             .ok([make("a/new", Kind::Dir), make("a/new/f", Kind::Reg), open("a/new/f", RW)])
@@ -111,34 +115,41 @@ fn nested() -> Vec<Row> {
 
 fn names() -> Vec<Row> {
     vec![
+        // no self-test; hook_file_open
         Row::new("hierarchy::names_alike", names_alike).grants([("in", READ)]).ok([read("in/f")]).denied([
             read("inner/f"),
             read("i/f"),
             read("in.f"),
         ]),
+        // no self-test; hook_file_open
         Row::new("hierarchy::dots", tree)
             .grants([("a/b", READ)])
             .ok([reads("a/b/c/../f", "a/b/f"), reads("x/../a/b/./f", "a/b/f")])
             .denied([open("a/b/../f", R), open("a/b/../../x/f", R)]),
+        // no self-test; hook_file_open
         Row::new("hierarchy::symlink_out", symlinks)
             .grants([("a", READ)])
             .ok([reads("a/in", "a/b/f"), reads("a/dir/f", "a/b/f"), reads("x/in/f", "a/b/f")])
             .denied([open("a/out", R), open("x/f", R)])
             .gives(ELOOP, [open("a/loop", R)]),
+        // no self-test; hook_file_open
         Row::new("hierarchy::symlink_granted", symlinks)
             .grants([("a/dir", READ), ("a/out", READ)])
             .ok([read("a/b/f"), reads("a/dir/f", "a/b/f"), read("x/f"), reads("a/out", "x/f")])
             .denied([read("a/f"), open("a/in", W), read("x/g")]),
         // A rule on a file is one on its inode, by whatever name; a rule on a directory is one on names below it.
+        // no self-test; hook_file_open
         Row::new("hierarchy::hard_link_of_a_granted_file", hard_links)
             .grants([("a/f", READ)])
             .ok([read("a/f"), reads("x/same", "a/f")])
             .denied([read("a/g"), read("x/f")]),
+        // no self-test; hook_file_open
         Row::new("hierarchy::hard_link_in_a_granted_directory", hard_links)
             .grants([("x", READ)])
             .ok([reads("x/same", "a/f")])
             .denied([read("a/f")]),
         // Where nothing lies the same answer comes as outside.
+        // no self-test; hook_file_open
         Row::new("hierarchy::missing", tree)
             .grants([("a", READ)])
             .gives(ENOENT, [open("a/missing", R), open("x/missing", R), unlink("x/missing")])
@@ -160,6 +171,7 @@ fn relative() -> Vec<Row> {
             .grants([("a/b", READ)])
             .ok([reads(below(3, "b/f"), "a/b/f"), reads(below(4, "b/c/f"), "a/b/c/f"), list(below(3, "b"))])
             .denied([open(below(3, "f"), R), open(below(4, "f"), R), open(below(3, "../x/f"), R)]),
+        // no self-test; LANDLOCK_ACCESS_FS_MAKE_REG
         Row::new("hierarchy::relative_changes", handed_over)
             .grants([("a/b", MAKE_REG | REMOVE_FILE)])
             .ok([make(below(3, "b/new"), Kind::Reg), unlink(below(4, "b/new"))])
@@ -199,16 +211,19 @@ fn relative() -> Vec<Row> {
 /// What the library says it does not hide, and what it refuses beside Landlock.
 fn what_stays_visible() -> Vec<Row> {
     vec![
+        // no self-test; hook_file_open
         Row::new("hierarchy::existence_can_be_seen", tree)
             .grants([("a/b", READ)])
             .ok([stat("x/f"), stat("a"), open("x/f", O_PATH), open("x", O_PATH | DIR)])
             .ok([on(opened("x/f", O_PATH), Use::Stat), Act::Readlink("/proc/self/exe".into())])
             .denied([read("x/f"), list("x")]),
+        // no self-test; SECCOMP_RET_ERRNO
         Row::new("hierarchy::metadata_is_not_changed", handed_over)
             .grants([("a", READ), ("a", WRITE)])
             .denied([Change::Mode, Change::Owner, Change::Times].map(|what| Act::Change("a/f".into(), what)))
             .denied([on(Source::Given(0), Use::Chmod), on(opened("a/f", W), Use::Chmod)])
             .ok([open("a/f", RW)]),
+        // no self-test; SECCOMP_RET_ALLOW
         Row::new("hierarchy::metadata_with_its_own_word", handed_over)
             .allow(Allow::Metadata)
             .grants([("a", READ)])
@@ -218,6 +233,7 @@ fn what_stays_visible() -> Vec<Row> {
             .denied([read("x/f")]),
         // layout1.mount_and_pivot, layout1.move_mount, layout1.topology_changes_with_net_only: whatever is granted.
         topology("nothing", []),
+        // layout1.mount_and_pivot, layout1.move_mount
         topology("everything", [("/", READ), ("/", WRITE)]),
     ]
 }

@@ -47,10 +47,12 @@ fn ioctl(place: impl Into<Place>, flags: u32, request: u64) -> Act {
 
 pub fn rows() -> Vec<Row> {
     let mut rows = vec![
+        // ioctl.handle_file_access_file
         Row::new("ioctl::requests_of_devices", tree)
             .grants([("/dev/zero", READ), ("/dev/full", READ_FILE | IOCTL_DEV)])
             .denied(OF_DEVICES.iter().map(|request| ioctl("/dev/zero", R, *request)))
             .free(OF_DEVICES.iter().map(|request| ioctl("/dev/full", R, *request))),
+        // layout1.blanket_permitted_ioctls
         Row::new("ioctl::requests_of_all", tree)
             .grants([("/dev/zero", READ)])
             .free(OF_ALL.iter().map(|request| ioctl("/dev/zero", R, *request)))
@@ -64,6 +66,7 @@ pub fn rows() -> Vec<Row> {
 fn devices() -> Vec<Row> {
     vec![
         // Named in no grant, it is refused where the kernel can.
+        // ioctl.handle_dir_access_file
         Row::new("ioctl::devices_without_the_right", tree)
             .grants([("/dev", READ), ("/dev", WRITE)])
             .since(5, EACCES, Want::Free, OF_DEVICES.iter().map(|request| ioctl("/dev/zero", RW, *request)))
@@ -78,21 +81,25 @@ fn devices() -> Vec<Row> {
             .grants([("/dev", READ), ("a", READ | IOCTL_DEV)])
             .denied([ioctl("/dev/zero", R, TCGETS), ioctl("/dev/zero", R, FIONREAD)])
             .ok([ioctl("a/f", R, FIONREAD)]),
+        // no self-test; LANDLOCK_ACCESS_FS_IOCTL_DEV
         Row::new("ioctl::right_without_opening", tree)
             .grants([("/dev/zero", IOCTL_DEV), ("/dev/full", IOCTL_DEV | WRITE_FILE)])
             .denied([ioctl("/dev/zero", R, TCGETS), ioctl("/dev/full", R, TCGETS)])
             .gives(ENOTTY, [ioctl("/dev/full", W, TCGETS)]),
+        // no self-test; LANDLOCK_ACCESS_FS_IOCTL_DEV
         Row::new("ioctl::right_in_both_sandboxes", tree)
             .grants([("/dev", READ | IOCTL_DEV)])
             .then([("/dev/zero", READ_FILE | IOCTL_DEV), ("/dev/full", READ)])
             .gives(ENOTTY, [ioctl("/dev/zero", R, TCGETS)])
             .denied([ioctl("/dev/full", R, TCGETS)]),
         // The right is that of whoever opened it.
+        // no self-test; hook_file_ioctl
         Row::new("ioctl::device_that_was_handed_over", handed_device)
             .grants([("/dev/zero", READ)])
             .gives(ENOTTY, [on(Source::Given(0), Use::Ioctl(TCGETS))])
             .since(5, EACCES, ENOTTY, [on(reopened(Source::Given(0), R), Use::Ioctl(TCGETS))])
             .since(5, EACCES, ENOTTY, [ioctl("/dev/zero", R, TCGETS)]),
+        // no self-test; SECCOMP_RET_ERRNO
         Row::new("ioctl::attributes_are_not_changed", tree)
             .grants([("/dev/zero", READ), ("a", READ)])
             .denied(CHANGES.iter().map(|request| ioctl("/dev/zero", R, *request)))
@@ -110,6 +117,7 @@ fn others() -> Vec<Row> {
             .grants([("a", READ)])
             .free(all().map(|request| ioctl("a/f", R, request)))
             .denied([ioctl("x/f", R, FIONREAD)]),
+        // ioctl.handle_dir_access_dir
         Row::new("ioctl::directory", tree)
             .grants([("a", READ)])
             .free(all().map(|request| ioctl("a", R | DIR, request)))
@@ -136,6 +144,7 @@ fn others() -> Vec<Row> {
             .gives(EBADF, [ioctl("a/f", O_PATH, FIONREAD), ioctl("/dev/zero", O_PATH, TCGETS)])
             .ok([ioctl("a/f", R, FIONREAD)])
             .denied([on(reopened(opened("/dev/zero", O_PATH), R), Use::Ioctl(TCGETS))]),
+        // no self-test; hook_file_ioctl
         Row::new("ioctl::plain_file_that_was_handed_over", handed_over)
             .ok([on(Source::Given(0), Use::Ioctl(FIONREAD)), on(Source::Given(2), Use::Ioctl(FIONREAD))])
             .denied([ioctl("a/f", R, FIONREAD)]),

@@ -33,6 +33,7 @@ pub fn rows() -> Vec<Row> {
             .then([("", READ | WRITE)])
             .ok([read("a/b/f"), read("a/b/c/f")])
             .denied([read("a/f"), list("a/b"), open("a/b/f", W)]),
+        // no self-test; LANDLOCK_ACCESS_FS_READ_FILE
         Row::new("layers::disjoint", tree)
             .grants([("a", READ)])
             .then([("x", READ)])
@@ -45,6 +46,7 @@ pub fn rows() -> Vec<Row> {
             .then([("a", READ)])
             .ok([read("a/f"), list("a")])
             .denied([open("a/f", W), read("x/f")]),
+        // no self-test; LANDLOCK_ACCESS_FS_READ_FILE
         Row::new("layers::nothing_inside", tree)
             .grants([("a", READ)])
             .then([("/dev/null", READ)])
@@ -56,34 +58,42 @@ pub fn rows() -> Vec<Row> {
             .then([("a", READ)])
             .ok([read("a/f"), list("a")])
             .denied([list("/"), read("x/f"), open("/dev/zero", R)]),
+        // no self-test; LANDLOCK_ACCESS_FS_READ_FILE
         Row::new("layers::less_then_root", tree)
             .grants([("a", READ)])
             .then([("/", READ | WRITE)])
             .ok([read("a/f")])
             .denied([list("/"), read("x/f"), open("a/f", W)]),
         // A file's rule in one, its directory's in the other.
+        // layout1.interleaved_masked_accesses
         Row::new("layers::file_and_directory", tree)
             .grants([("a/f", READ)])
             .then([("a", READ)])
             .ok([read("a/f")])
             .denied([read("a/g"), list("a")]),
+        // no self-test; LANDLOCK_ACCESS_FS_EXECUTE
         Row::new("layers::execute", tree)
             .grants([("a", RUN)])
             .then([("a/b", RUN)])
             .gives(libc::ENOEXEC, [run("a/b/run")])
             .denied([run("a/run"), run("x/run")]),
+        // no self-test; LANDLOCK_ACCESS_FS_TRUNCATE
         Row::new("layers::truncate", tree)
             .grants([("a", WRITE)])
             .then([("a", WRITE_FILE)])
             .ok([open("a/f", W)])
             .denied([truncate("a/f")])
             .since(3, libc::EACCES, 0, [open("a/f", W | TRUNC)]),
-        // layout1.refer_denied_by_default1..4: a sandbox that does not name `refer` refuses it, wherever it stands.
+        // A sandbox that does not name `refer` refuses it, wherever it stands.
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         refer_in_some("both", REFER, REFER, 0),
+        // layout1.refer_denied_by_default1, layout1.refer_denied_by_default3
         refer_in_some("outer", REFER, Access::NONE, EXDEV),
+        // layout1.refer_denied_by_default2, layout1.refer_denied_by_default4
         refer_in_some("inner", Access::NONE, REFER, EXDEV),
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         refer_in_some("neither", Access::NONE, Access::NONE, EXDEV),
-        // layout1.max_layers: the library's own tests nest sixteen; many that agree change nothing.
+        // layout0.max_layers: the library's own tests nest sixteen; many that agree change nothing.
         (0..6)
             .fold(Row::new("layers::many", tree).grants([("a", READ)]), |row, _| row.then([("a", READ)]))
             .ok([read("a/b/f")])

@@ -44,7 +44,6 @@ fn bound_twice(dir: &Path) -> Laid {
     Laid::default()
 }
 
-// layout1_bind.same_content_same_file
 fn bound() -> Vec<Row> {
     vec![
         // layout1_bind.no_restriction
@@ -52,52 +51,64 @@ fn bound() -> Vec<Row> {
             .grants([("", READ)])
             .ok([read("a/b/f"), reads("x/m/f", "a/b/f"), reads("x/m/c/f", "a/b/c/f"), list("x/m")])
             .denied([open("x/m/f", W), open("a/b/f", W)]),
+        // layout1_bind.same_content_same_file
         Row::new("mounted::bound_above_the_source", bind)
             .grants([("a", READ)])
             .ok([read("a/b/f"), read("a/b/c/f")])
             .denied([open("x/m/f", R), open("x/m/c/f", R), list("x/m")]),
+        // layout1_bind.same_content_same_file
         Row::new("mounted::bound_above_the_mount", bind)
             .grants([("x", READ)])
             .ok([reads("x/m/f", "a/b/f"), reads("x/m/c/f", "a/b/c/f"), list("x/m")])
             .denied([read("a/b/f"), read("a/b/c/f"), list("a/b")]),
+        // layout1_bind.same_content_same_file
         Row::new("mounted::bound_source", bind)
             .grants([("a/b", READ)])
             .ok([read("a/b/f"), reads("x/m/f", "a/b/f"), list("x/m")])
             .denied([read("a/f"), read("x/f")]),
+        // layout1_bind.same_content_same_file
         Row::new("mounted::bound_mount", bind)
             .grants([("x/m", READ)])
             .ok([read("a/b/f"), reads("x/m/f", "a/b/f"), list("a/b")])
             .denied([read("a/f"), read("x/f")]),
+        // layout1_bind.same_content_same_file
         Row::new("mounted::bound_below", bind)
             .grants([("x/m/c", READ)])
             .ok([read("a/b/c/f"), reads("x/m/c/f", "a/b/c/f")])
             .denied([read("a/b/f"), open("x/m/f", R)]),
+        // no self-test; hook_file_open
         Row::new("mounted::bound_file_below", bind)
             .grants([("a/b/f", READ)])
             .ok([read("a/b/f"), reads("x/m/f", "a/b/f")])
             .denied([read("a/b/g"), open("x/m/g", R)]),
+        // layout1_bind.same_content_same_file
         Row::new("mounted::bound_one_way_in_each_sandbox", bind)
             .grants([("a", READ)])
             .then([("x", READ)])
             .denied([read("a/b/f"), open("x/m/f", R)])
             .ok([stat("x/m/f")]),
+        // no self-test; LANDLOCK_ACCESS_FS_WRITE_FILE
         Row::new("mounted::bound_rights_of_both_ways", bind)
             .grants([("a", READ_FILE), ("x", WRITE_FILE)])
             .ok([open("a/b/f", R), open("x/m/f", W)])
             .denied([open("a/b/f", W), open("x/m/f", R)]),
+        // no self-test; hook_file_open
         Row::new("mounted::bound_file", bound_file)
             .grants([("x", READ)])
             .ok([reads("x/f", "a/f"), read("x/g")])
             .denied([read("a/f")]),
+        // no self-test; hook_file_open
         Row::new("mounted::bound_file_by_its_own_rule", bound_file)
             .grants([("a/f", READ)])
             .ok([read("a/f"), reads("x/f", "a/f")])
             .denied([read("a/g"), read("x/g")]),
         // A bound directory, bound again.
+        // no self-test; hook_file_open
         Row::new("mounted::bound_twice", bound_twice)
             .grants([("x", READ)])
             .ok([reads("x/m/c/f", "a/b/c/f")])
             .denied([open("m/f", R), read("a/b/c/f")]),
+        // no self-test; hook_file_open
         Row::new("mounted::bound_twice_source", bound_twice)
             .grants([("a/b/c", READ)])
             .ok([read("a/b/c/f"), reads("x/m/c/f", "a/b/c/f"), reads("m/f", "a/b/c/f")])
@@ -126,6 +137,7 @@ fn covered() -> Vec<Row> {
             .grants([("a", READ)])
             .ok([read("a/f"), read("a/b/f"), read("a/b/d/f")])
             .denied([read("x/f"), open("a/b/f", W)]),
+        // no self-test; hook_file_open
         Row::new("mounted::below_the_mount_point", cover)
             .grants([("a/b/d", READ)])
             .ok([read("a/b/d/f")])
@@ -135,6 +147,7 @@ fn covered() -> Vec<Row> {
             .grants([("a/b", READ)])
             .denied([open(below(0, "f"), R), open(below(0, "c/f"), R)])
             .ok([read("a/b/f"), on(Source::Given(0), Use::List)]),
+        // no self-test; hook_file_open
         Row::new("mounted::covered_from_above", cover)
             .grants([("a", READ)])
             .ok([reads(below(0, "f"), "a/b/f"), reads(below(0, "c/f"), "a/b/c/f")])
@@ -164,6 +177,7 @@ fn renames() -> Vec<Row> {
             .gives(EXDEV, [exchange("a/f", "x/m/f")])
             .ok([rename("x/m/f", "x/m/c/moved"), rename("a/f", "x/moved")])
             .denied([make("a/fifo", Kind::Fifo)]),
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         Row::new("mounted::within_a_bound_mount", bind)
             .grants([("x", moves())])
             .ok([
@@ -172,6 +186,7 @@ fn renames() -> Vec<Row> {
                 rename("x/m/void", "x/m/c/new"),
             ])
             .denied([rename("a/b/g", "a/b/no"), rename("a/b/g", "a/b/c/no"), make("a/b/new", Kind::Reg)]),
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         Row::new("mounted::within_the_source", bind)
             .grants([("a", moves())])
             .ok([rename("a/b/f", "a/b/c/moved"), rename("a/b/g", "a/moved")])
@@ -182,6 +197,7 @@ fn renames() -> Vec<Row> {
             .ok([rename("a/b/f", "a/b/d/moved"), rename("a/b/d", "a/b/e")])
             .gives(EXDEV, [rename("a/b/e/moved", "a/no")])
             .denied([rename("a/f", "a/no")]),
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         Row::new("mounted::refer_on_part_of_a_mount", cover)
             .grants([("a/b", MAKE_REG | REMOVE_FILE), ("a/b/d", REFER)])
             .gives(EXDEV, [rename("a/b/f", "a/b/d/moved"), rename("a/b/d/f", "a/b/moved")])
@@ -255,7 +271,6 @@ fn disconnect(dir: &Path) -> Laid {
     Laid::given([opened])
 }
 
-// layout1_bind.path_disconnected, layout4_disconnected_leafs, layout5_disconnected_branch
 fn disconnected() -> Vec<Row> {
     let text = "a/b/c/f";
     let seen = || reads(below(0, "f"), text);
@@ -263,51 +278,65 @@ fn disconnected() -> Vec<Row> {
     let row = |name: &str| Row::new(format!("mounted::disconnected_{name}"), disconnect);
     let fixed = |name: &str| row(name).needs(Need::Fixed(3));
     vec![
+        // layout1_bind.path_disconnected
         row("from_nowhere").denied([unseen(), open("out/c/f", R)]).ok([stat(below(0, "f"))]),
+        // layout4_disconnected_leafs.read_rename_exchange
         row("by_itself")
             .grants([("out/c", READ)])
             .ok([seen(), reads("out/c/f", text)])
             .denied([read("a/b/f")]),
+        // layout4_disconnected_leafs.read_rename_exchange
         row("by_its_file").grants([("out/c/f", READ)]).ok([seen()]).denied([open(below(0, "g"), R)]),
         // Where it lies now is a way up.
+        // layout1_bind.path_disconnected
         row("by_where_it_lies")
             .grants([("out", READ)])
             .ok([seen()])
             .denied([read("a/b/f"), open("x/m/f", R)]),
+        // layout1_bind.path_disconnected
         row("by_where_it_lay").grants([("a", READ)]).ok([read("a/b/f")]).denied([unseen(), open("x/m/f", R)]),
         // Where it was opened is the other, since the fix.
+        // layout1_bind.path_disconnected
         fixed("by_its_mount")
             .grants([("x", READ)])
             .ok([seen(), reads("x/m/f", "a/b/f")])
             .denied([open("out/c/f", R)]),
+        // layout4_disconnected_leafs.read_rename_exchange
         fixed("by_the_root_of_its_mount").grants([("a/b", READ)]).ok([seen()]).denied([open("out/c/f", R)]),
+        // layout1_bind.path_disconnected
         fixed("by_both_ways")
             .grants([("x", READ)])
             .then([("out", READ)])
             .ok([seen()])
             .denied([read("a/b/f")]),
+        // no self-test; LANDLOCK_ACCESS_FS_READ_FILE
         row("by_its_mount_before_the_fix")
             .needs(Need::Unfixed(3))
             .grants([("x", READ)])
             .ok([reads("x/m/f", "a/b/f")])
             .denied([unseen(), open("out/c/f", R)]),
+        // layout1_bind.path_disconnected_rename, layout5_disconnected_branch.read_rename_exchange
         row("renames_within_by_where_it_lies")
             .grants([("out", moves())])
             .ok([rename(below(0, "f"), below(0, "h")), rename(below(0, "h"), below(0, "void/h"))])
             .denied([open(below(0, "g"), R)]),
+        // layout1_bind.path_disconnected_rename, layout5_disconnected_branch.read_rename_exchange
         fixed("renames_within_by_its_mount")
             .grants([("x", moves())])
             .ok([rename(below(0, "f"), below(0, "h")), rename(below(0, "h"), below(0, "void/h"))])
             .denied([rename("out/c/g", "out/c/no")]),
         // Back into what is bound: no right may be gained on the way.
+        // layout1_bind.path_disconnected_rename
         fixed("renames_back")
             .grants([("", moves())])
             .ok([rename(below(0, "f"), "x/m/back")])
             .denied([open(below(0, "g"), R)]),
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         fixed("renames_back_without_gain")
             .grants([("", moves()), ("x", EXECUTE)])
             .ok([rename(below(0, "f"), "x/m/back")])
             .denied([open(below(0, "g"), R)]),
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         fixed("renames_back_with_gain")
             .grants([("", moves()), ("out", EXECUTE)])
             .gives(EXDEV, [rename("x/m/f", below(0, "gained"))])

@@ -36,12 +36,14 @@ pub fn rows() -> Vec<Row> {
             read("upper/u"),
             list("merged"),
         ]),
+        // layout2_overlay.same_content_different_file
         row("upper").grants([("upper", READ)]).ok([read("upper/u"), read("upper/d/u")]).denied([
             open("merged/u", R),
             open("merged/both", R),
             read("lower/l"),
             list("merged"),
         ]),
+        // layout2_overlay.same_content_different_file
         row("merged")
             .grants([("merged", READ)])
             .ok([
@@ -50,29 +52,35 @@ pub fn rows() -> Vec<Row> {
                 reads("merged/d/both", "upper/d/both"),
             ])
             .denied([read("lower/l"), read("upper/u"), read("upper/d/both"), list("lower")]),
+        // layout2_overlay.same_content_different_file
         row("directory_in_merged")
             .grants([("merged/d", READ)])
             .ok([reads("merged/d/l", "lower/d/l"), reads("merged/d/u", "upper/d/u"), list("merged/d")])
             .denied([open("merged/l", R), open("merged/dl/f", R), read("lower/d/l"), read("upper/d/u")]),
+        // layout2_overlay.same_content_different_file
         row("file_in_merged")
             .grants([("merged/l", READ), ("merged/both", READ)])
             .ok([reads("merged/l", "lower/l"), reads("merged/both", "upper/both")])
             .denied([open("merged/u", R), read("lower/l"), read("upper/both")]),
+        // layout2_overlay.same_content_different_file
         row("files_below")
             .grants([("lower/l", READ), ("upper/u", READ)])
             .ok([read("lower/l"), read("upper/u")])
             .denied([open("merged/l", R), open("merged/u", R), read("lower/both")]),
+        // no self-test; LANDLOCK_ACCESS_FS_READ_FILE
         row("one_in_each_sandbox")
             .grants([("merged", READ)])
             .then([("lower", READ), ("merged/d", READ)])
             .ok([reads("merged/d/l", "lower/d/l")])
             .denied([open("merged/l", R), read("lower/l")]),
         // A file is copied up, and its directory with it, into a layer that is not granted.
+        // no self-test; LANDLOCK_ACCESS_FS_WRITE_FILE
         row("copies_up")
             .grants([("merged", WRITE), ("merged", READ)])
             .ok([open("merged/l", W), open("merged/dl/f", W), make("merged/dl/new", Kind::Reg)])
             .ok([on(opened("merged/l", W), Use::Write), stat("upper/l"), stat("upper/dl/new")])
             .denied([open("upper/l", R), open("lower/l", W), make("upper/new", Kind::Reg)]),
+        // no self-test; LANDLOCK_ACCESS_FS_WRITE_FILE
         row("copies_up_not")
             .grants([("merged", READ)])
             .denied([
@@ -83,18 +91,21 @@ pub fn rows() -> Vec<Row> {
             ])
             .ok([read_merged()])
             .gives(libc::ENOENT, [stat("upper/l")]),
+        // no self-test; LANDLOCK_ACCESS_FS_TRUNCATE
         row("truncates")
             .grants([("merged/d", WRITE), ("merged", WRITE_FILE)])
             .since(3, 0, libc::EACCES, [truncate("merged/d/l")])
             .ok([ftruncate("merged/d/u", W), open("merged/dl/f", W)])
             .denied([truncate("merged/dl/f"), truncate("lower/l")]),
         // To remove what lies in the lower layer the overlay makes a device in the upper one: not by the sandbox's right.
+        // no self-test; LANDLOCK_ACCESS_FS_REMOVE_FILE
         row("removes")
             .grants([("merged", REMOVE_FILE), ("merged/du", REMOVE_DIR)])
             .ok([unlink("merged/l"), unlink("merged/u"), unlink("merged/both"), unlink("merged/du/f")])
             .gives(libc::ENOENT, [stat("merged/l"), stat("merged/both")])
             .ok([stat("lower/l")])
             .denied([unlink("lower/l"), unlink("upper/d/u"), rmdir("merged/dl")]),
+        // no self-test; hook_path_rename
         row("renames")
             .grants([("merged", MAKE_REG | REMOVE_FILE)])
             .ok([
@@ -104,11 +115,13 @@ pub fn rows() -> Vec<Row> {
             ])
             .gives(EXDEV, [rename("merged/d/l", "merged/moved")])
             .denied([rename("upper/d/u", "upper/d/no"), rename("lower/l", "lower/no")]),
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         row("renames_across")
             .grants([("merged", REFER | MAKE_REG | REMOVE_FILE)])
             .ok([rename("merged/d/l", "merged/moved"), rename("merged/u", "merged/d/moved")])
             .gives(EXDEV, [rename("merged/l", "upper/no")])
             .denied([rename("upper/d/u", "upper/d/no")]),
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         row("no_gain_in_the_overlay")
             .grants([("merged", REFER | MAKE_REG | REMOVE_FILE), ("merged/d", READ_FILE)])
             .gives(EXDEV, [rename("merged/l", "merged/d/moved")])

@@ -37,14 +37,17 @@ fn within() -> Vec<Row> {
                 rename("a/f", "a/b/h"),
             ])
             .gives(EXDEV, [rename("a/b/g", "a/b/c/m"), rename("a/b/c/h", "a/b/m")]),
+        // no self-test; LANDLOCK_ACCESS_FS_REMOVE_FILE
         Row::new("refer::rename_needs_remove_file", tree)
             .grants([("a/b", MAKE_REG)])
             .denied([rename("a/b/f", "a/b/h"), rename("a/b/f", "a/b/g"), exchange("a/b/f", "a/b/g")])
             .ok([link("a/b/f", "a/b/h")]),
+        // no self-test; LANDLOCK_ACCESS_FS_MAKE_REG
         Row::new("refer::rename_needs_make_reg", tree)
             .grants([("a/b", REMOVE_FILE)])
             .denied([rename("a/b/f", "a/b/h"), rename("a/b/f", "a/b/g"), exchange("a/b/f", "a/b/g")])
             .ok([unlink("a/b/f")]),
+        // layout1.rename_file
         Row::new("refer::exchange_within", tree)
             .grants([("a/b", MAKE_REG | REMOVE_FILE)])
             .ok([exchange("a/b/f", "a/b/g")])
@@ -54,27 +57,35 @@ fn within() -> Vec<Row> {
             .grants([("a/b", MAKE_DIR | REMOVE_DIR)])
             .ok([rename("a/b/void", "a/b/new"), exchange("a/b/new", "a/b/c")])
             .denied([rename("a/b/f", "a/b/h"), rename("a/void", "a/new"), exchange("a/b/f", "a/b/new")]),
+        // no self-test; LANDLOCK_ACCESS_FS_REMOVE_DIR
         Row::new("refer::rename_directory_needs_remove_dir", tree)
             .grants([("a/b", MAKE_DIR | REMOVE_FILE | MAKE_REG)])
             .denied([rename("a/b/void", "a/b/new"), exchange("a/b/f", "a/b/void")])
             .ok([rename("a/b/f", "a/b/h"), make("a/b/new", Kind::Dir)]),
+        // no self-test; LANDLOCK_ACCESS_FS_MAKE_DIR
         Row::new("refer::rename_directory_needs_make_dir", tree)
             .grants([("a/b", REMOVE_DIR | REMOVE_FILE | MAKE_REG)])
             .denied([rename("a/b/void", "a/b/new"), exchange("a/b/f", "a/b/void")])
             .ok([rename("a/b/f", "a/b/h"), rmdir("a/b/void")]),
+        // layout1.rename_file
         Row::new("refer::exchange_of_a_file_and_a_directory", tree)
             .grants([("a/b", MAKE_DIR | REMOVE_DIR | MAKE_REG | REMOVE_FILE)])
             .ok([exchange("a/b/f", "a/b/void"), exchange("a/b/g", "a/b/c")])
             .denied([exchange("a/f", "a/void")])
             .gives(EXDEV, [exchange("a/b/void", "a/b/g/f")]),
+        // layout1.make_fifo (its links and renames)
         moved_kind("fifo", MAKE_FIFO),
+        // layout1.make_sock (its links and renames)
         moved_kind("sock", MAKE_SOCK),
+        // layout1.make_sym (its links and renames)
         moved_kind("sym", MAKE_SYM),
         // A rename onto itself, or onto another name of the same file, changes nothing; the rights are asked for.
+        // no self-test; hook_path_rename
         Row::new("refer::rename_onto_itself", tree)
             .grants([("a/b", MAKE_REG | REMOVE_FILE)])
             .ok([rename("a/b/f", "a/b/f")])
             .denied([rename("a/f", "a/f")]),
+        // no self-test; hook_path_rename
         Row::new("refer::rename_without_replacing", tree)
             .grants([("a/b", MAKE_REG | REMOVE_FILE)])
             .gives(libc::EEXIST, [no_replace("a/b/f", "a/b/g"), no_replace("a/f", "a/g")])
@@ -87,7 +98,6 @@ fn no_replace(from: &str, to: &str) -> Act {
     Act::Rename(from.into(), to.into(), libc::RENAME_NOREPLACE)
 }
 
-// layout1.make_fifo, layout1.make_sock, layout1.make_sym (their links and renames)
 fn moved_kind(name: &str, right: Access) -> Row {
     let at = |dir: &str, tail: &str| format!("{dir}/{name}{tail}");
     Row::new(format!("refer::link_and_rename_of_a_{name}"), kinds)
@@ -113,16 +123,19 @@ fn across() -> Vec<Row> {
             .ok([rename("a/b/c/f", "x/y/z/moved")])
             .denied([rename("a/f", "x/y/no"), rename("a/b/g", "x/no"), link("a/b/g", "a/no")])
             .also_in_place(),
+        // layout1.reparent_refer
         Row::new("refer::source_alone", tree)
             .grants([("a/b", moves_files()), ("x/y", MAKE_REG | REMOVE_FILE)])
             .gives(EXDEV, [rename("a/b/f", "x/y/moved"), link("a/b/f", "x/y/linked")])
             .gives(EXDEV, [exchange("a/b/f", "x/y/f"), rename("x/y/f", "a/b/moved")])
             .ok([rename("a/b/f", "a/b/c/moved")]),
+        // layout1.reparent_refer
         Row::new("refer::destination_alone", tree)
             .grants([("a/b", MAKE_REG | REMOVE_FILE), ("x/y", moves_files())])
             .gives(EXDEV, [rename("a/b/f", "x/y/moved"), link("a/b/f", "x/y/linked")])
             .gives(EXDEV, [exchange("a/b/f", "x/y/f"), rename("x/y/f", "a/b/moved")])
             .ok([rename("x/y/f", "x/y/z/moved")]),
+        // layout1.reparent_refer
         Row::new("refer::neither_side", tree)
             .grants([("a/b", MAKE_REG | REMOVE_FILE), ("x/y", MAKE_REG | REMOVE_FILE)])
             .gives(
@@ -131,10 +144,12 @@ fn across() -> Vec<Row> {
             )
             .ok([rename("a/b/f", "a/b/h"), link("x/y/f", "x/y/l")]),
         // Up, down, and to a directory beside, below one grant.
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         Row::new("refer::up_and_down", tree)
             .grants([("a", moves_files())])
             .ok([rename("a/b/c/f", "a/up"), rename("a/f", "a/b/c/down"), link("a/b/f", "a/void/beside")])
             .denied([rename("x/y/f", "x/no"), rename("a/g", "x/no")]),
+        // layout1.reparent_refer
         Row::new("refer::directory", tree)
             .grants([("a", moves_dirs()), ("x/y", moves_dirs())])
             .ok([rename("a/b/void", "a/moved"), rename("a/b/c", "x/y/moved"), exchange("a/void", "x/y/z")])
@@ -151,6 +166,7 @@ fn across() -> Vec<Row> {
             .grants([("a/b", moves_files()), ("x", REFER | MAKE_REG), ("x/y", REMOVE_FILE)])
             .denied([rename("a/b/f", "x/f"), exchange("a/b/f", "x/f")])
             .ok([rename("a/b/f", "x/new"), rename("a/b/g", "x/y/f")]),
+        // layout1.reparent_link
         Row::new("refer::link_keeps_the_old_name", tree)
             .grants([("a", REFER), ("x", REFER | MAKE_REG)])
             .ok([link("a/f", "x/linked"), link("a/b/f", "x/y/linked")])
@@ -166,6 +182,7 @@ fn precedence() -> Vec<Row> {
             .grants([("a", REFER), ("x", REFER)])
             .denied([link("a/f", "x/l"), link("a/f", "a/b/l"), link("a/f", "a/l")])
             .ok([stat("a/f")]),
+        // layout1.reparent_link
         Row::new("refer::link_without_refer", tree)
             .grants([("x", MAKE_REG)])
             .gives(EXDEV, [link("a/f", "x/l"), link("x/f", "x/y/l")])
@@ -176,19 +193,23 @@ fn precedence() -> Vec<Row> {
             .grants([("a", REFER), ("x", moves_files())])
             .denied([rename("a/f", "x/m"), rename("a/f", "a/b/m"), exchange("x/f", "a/f")])
             .ok([rename("x/f", "x/y/m")]),
+        // layout1.reparent_rename
         Row::new("refer::rename_that_may_not_be_made", tree)
             .grants([("a", moves_files()), ("x", REFER | REMOVE_FILE)])
             .denied([rename("a/f", "x/m"), exchange("a/f", "x/f"), rename("a/f", "x/f")])
             .ok([rename("a/f", "a/b/m")]),
+        // layout1.reparent_rename
         Row::new("refer::rename_without_refer_or_make", tree)
             .grants([("a", REMOVE_FILE), ("x", MAKE_REG)])
             .gives(EXDEV, [rename("a/f", "x/m")])
             .denied([rename("x/f", "a/m"), exchange("a/f", "x/f")])
             .ok([make("x/new", Kind::Reg), unlink("a/g")]),
+        // no self-test; LANDLOCK_ACCESS_FS_MAKE_DIR
         Row::new("refer::directory_that_may_not_be_made", tree)
             .grants([("a", REFER | REMOVE_DIR), ("x", REFER | REMOVE_DIR | MAKE_REG)])
             .denied([rename("a/void", "x/m"), rename("a/b/c", "a/m")])
             .ok([rmdir("a/void")]),
+        // layout1.reparent_remove
         Row::new("refer::replaced_without_a_right", tree)
             .grants([("a", moves_files()), ("x", REFER | MAKE_REG)])
             .denied([rename("a/f", "x/f")])
@@ -198,9 +219,10 @@ fn precedence() -> Vec<Row> {
 
 /// No right may be gained by moving: for each right, `x` has it and `a` has not. A plain file can gain those that
 /// files have, a directory all of them.
-// layout1.reparent_refer, layout1.reparent_exdev_layers_rename1 (in one layer), layout1.refer_part_mount_tree_is_allowed
 fn widening() -> Vec<Row> {
     let others = Access::ALL.iter().copied().filter(|(right, _, _)| *right != REFER);
+    // layout1.reparent_refer, layout1.reparent_exdev_layers_rename1 (in one layer),
+    // layout1.refer_part_mount_tree_is_allowed
     others.map(|(right, name, _)| gains(right, name)).collect()
 }
 
@@ -274,11 +296,13 @@ fn in_layers() -> Vec<Row> {
             .then([("a", moves_files() | READ_FILE), ("x", moves_files() | READ_FILE)])
             .ok([rename("a/f", "x/m"), exchange("a/g", "x/g")])
             .denied([open("a/h", R)]),
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         Row::new("refer::gains_in_neither_together", two_files)
             .grants([("a", moves_files() | EXECUTE), ("x", moves_files() | READ_FILE)])
             .gives(EXDEV, [rename("a/f", "x/m"), rename("x/f", "a/m"), exchange("a/f", "x/f")])
             .ok([rename("a/f", "a/m")]),
         // The removal is refused by one, the reparenting by the other: EACCES comes first.
+        // no self-test; hook_path_rename
         Row::new("refer::removal_refused_elsewhere", two_files)
             .grants([("", MAKE_REG | REMOVE_FILE)])
             .then([("", REFER | MAKE_REG), ("x", REMOVE_FILE)])
@@ -286,6 +310,7 @@ fn in_layers() -> Vec<Row> {
             .gives(EXDEV, [rename("x/f", "a/m"), link("a/f", "x/m")])
             .ok([rename("x/f", "x/m")]),
         // A rule on the file itself counts at every place.
+        // no self-test; LANDLOCK_ACCESS_FS_REFER
         Row::new("refer::rule_on_the_file", two_files)
             .grants([("", moves_files()), ("x", EXECUTE | READ_FILE), ("a/f", EXECUTE | READ_FILE)])
             .ok([rename("a/f", "x/m"), open("x/m", R)])

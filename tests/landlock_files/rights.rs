@@ -54,7 +54,9 @@ fn denial(right: Access) -> i32 {
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for (right, name, _) in Access::ALL.iter().copied() {
+        // layout1.file_and_dir_access_rights (directories), layout1.unhandled_access
         rows.extend(of_a_directory(right, name));
+        // layout1.file_and_dir_access_rights (files)
         rows.push(of_a_file(right, name));
     }
     rows.extend(on_other_kinds());
@@ -62,7 +64,6 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
-// layout1.file_and_dir_access_rights (directories), layout1.unhandled_access
 fn of_a_directory(right: Access, name: &str) -> Option<Row> {
     let (act, beside, want) = use_of(right, "a/b")?;
     let (elsewhere, _, _) = use_of(right, "x")?;
@@ -74,7 +75,6 @@ fn of_a_directory(right: Access, name: &str) -> Option<Row> {
     Some(row)
 }
 
-// layout1.file_and_dir_access_rights (files)
 fn of_a_file(right: Access, name: &str) -> Row {
     let row = Row::new(format!("rights::{name}_of_a_file"), tree);
     if !Access::OF_FILES.contains(right) {
@@ -105,24 +105,29 @@ fn on_other_kinds() -> Vec<Row> {
             .grants([("a/fifo", READ)])
             .ok([open("a/fifo", R | NONBLOCK)])
             .denied([open("a/fifo", RW | NONBLOCK), open("x/fifo", R | NONBLOCK)]),
+        // no self-test; LANDLOCK_ACCESS_FS_WRITE_FILE
         Row::new("rights::write_of_a_fifo", kinds)
             .grants([("a/fifo", WRITE), ("a/fifo", READ)])
             .ok([open("a/fifo", RW | NONBLOCK)])
             .denied([open("x/fifo", RW | NONBLOCK)]),
         // A symbolic link is not a file of its own: its target is granted.
+        // no self-test; LANDLOCK_ACCESS_FS_READ_FILE
         Row::new("rights::read_of_a_symlink", kinds)
             .grants([("a/sym", READ)])
             .ok([open("a/sym", R), open("a/reg", R)])
             .denied([open("x/sym", R), list("a")]),
         // A socket cannot be opened, whatever is granted; the rights are asked for first.
+        // no self-test; hook_file_open
         Row::new("rights::read_of_a_socket", kinds)
             .grants([("a/sock", READ)])
             .gives(libc::ENXIO, [open("a/sock", R)])
             .denied([open("x/sock", R), open("a/reg", R)]),
+        // no self-test; LANDLOCK_ACCESS_FS_READ_FILE
         Row::new("rights::read_of_a_device", tree)
             .grants([("/dev/zero", READ)])
             .ok([open("/dev/zero", R)])
             .denied([open("/dev/zero", W), open("/dev/full", R)]),
+        // no self-test; LANDLOCK_ACCESS_FS_WRITE_FILE
         Row::new("rights::write_of_a_device", tree)
             .grants([("/dev/null", WRITE)])
             .ok([open("/dev/null", W)])
@@ -139,6 +144,7 @@ fn keys() -> Vec<Row> {
             .ok([read("a/b/f"), list("a/b"), read("a/b/c/f"), list("a/b/c")])
             .denied([open("a/b/f", W), run("a/b/run"), read("a/f"), list("a"), make("a/b/new", Kind::Reg)])
             .also_in_place(),
+        // layout1.effective_access
         Row::new("rights::key_write", tree)
             .grants([("a/b", WRITE)])
             .ok([

@@ -10,18 +10,28 @@ pub fn rows() -> Vec<Row> {
     let mut rows = vec![
         // layout1.truncate
         by_path("write_and_truncate", WRITE_FILE | TRUNCATE, [0, 0, EACCES, 0, 0]),
+        // layout1.truncate
         by_path("truncate", TRUNCATE, [0, EACCES, EACCES, EACCES, 0]),
+        // layout1.truncate
         by_path("write", WRITE_FILE, [EACCES, EACCES, EACCES, EACCES, EACCES]),
+        // no self-test; LANDLOCK_ACCESS_FS_TRUNCATE
         by_path("read", READ_FILE, [EACCES, EACCES, EACCES, EACCES, EACCES]),
+        // layout1.truncate
         by_path("read_and_truncate", READ_FILE | TRUNCATE, [0, EACCES, 0, EACCES, 0]),
+        // no self-test; LANDLOCK_ACCESS_FS_MAKE_REG
         by_path("make_and_write", MAKE_REG | WRITE_FILE, [EACCES, EACCES, EACCES, EACCES, EACCES]),
     ];
-    // ftruncate.open_and_ftruncate: granted, what opening for writing gives, what truncating then gives.
+    // Granted, what opening for writing gives, what truncating then gives.
     rows.extend([
+        // ftruncate.open_and_ftruncate
         ftruncates("write", WRITE_FILE, 0, EACCES),
+        // ftruncate.open_and_ftruncate
         ftruncates("truncate", TRUNCATE, EACCES, EACCES),
+        // ftruncate.open_and_ftruncate
         ftruncates("write_and_truncate", WRITE_FILE | TRUNCATE, 0, 0),
+        // ftruncate.open_and_ftruncate
         ftruncates("key_write", WRITE, 0, 0),
+        // no self-test; LANDLOCK_ACCESS_FS_WRITE_FILE
         ftruncates("key_read", READ, EACCES, EACCES),
     ]);
     rows.extend(descriptors());
@@ -64,6 +74,7 @@ fn descriptors() -> Vec<Row> {
             .ok([on(Source::Given(1), Use::Truncate), on(Source::Given(2), Use::Truncate)])
             .gives(EINVAL, [on(Source::Given(0), Use::Truncate)])
             .denied([truncate("a/g"), open("a/g", W)]),
+        // no self-test; hook_file_truncate
         Row::new("truncating::ftruncate_of_what_is_opened_again", handed_over)
             .grants([("a", WRITE_FILE)])
             .ok([on(Source::Given(1), Use::Truncate), on(reopened(Source::Given(1), W), Use::Write)])
@@ -80,12 +91,14 @@ fn descriptors() -> Vec<Row> {
             .grants([("a", READ)])
             .ok([on(Source::Memory, Use::Truncate), on(Source::Memory, Use::Write), read("a/f")])
             .denied([open("a/f", W)]),
+        // no self-test; hook_file_truncate
         Row::new("truncating::ftruncate_for_reading", tree)
             .grants([("a", READ | WRITE)])
             .gives(EINVAL, [ftruncate("a/f", R)])
             .ok([ftruncate("a/f", RW), ftruncate("a/g", W)])
             .denied([ftruncate("x/f", R)]),
         // An unlinked file keeps the rights with which it was opened.
+        // no self-test; hook_file_truncate
         Row::new("truncating::ftruncate_of_an_unlinked_file", tree)
             .grants([("a", WRITE), ("x", WRITE_FILE | REMOVE_FILE)])
             .ok([on(Source::Unlinked("a/f".into(), W), Use::Truncate)])

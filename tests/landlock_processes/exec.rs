@@ -75,9 +75,13 @@ fn set_user_id(name: &'static str, table: crate::Table) -> Entry {
 
 pub fn table() -> Vec<Entry> {
     vec![
+        // no self-test; PR_SET_NO_NEW_PRIVS
         set_user_id("exec_set_user_id", |_| becomes(0o4755, sys::NOBODY, 0)).in_place(),
+        // no self-test; PR_SET_NO_NEW_PRIVS
         set_user_id("exec_set_group_id", |_| becomes(0o2755, 0, sys::NOBODY)),
+        // no self-test; PR_SET_NO_NEW_PRIVS
         set_user_id("exec_set_both_ids", |_| becomes(0o6755, sys::NOBODY, sys::NOBODY)),
+        // no self-test; PR_SET_NO_NEW_PRIVS
         set_user_id("exec_plain", |_| becomes(0o755, 0, 0)),
         // base_test.c: cred_transfer; fs_test.c: layout1.execute
         Entry::new("exec_keeps_files", |_| {
@@ -112,6 +116,7 @@ pub fn table() -> Vec<Entry> {
             )
         })
         .in_place(),
+        // no self-test; hook_cred_prepare
         Entry::new("exec_in_the_inner", |_| {
             (
                 runnable().read("/etc"),
@@ -144,10 +149,12 @@ pub fn table() -> Vec<Entry> {
                 ],
             )
         }),
+        // fs_test.c: layout1.execute
         Entry::new("exec_without_grants", |_| {
             (Policy::new().read("/"), vec![line(Execute(program()), 0, EACCES), line(Leave, 0, 0)])
         }),
         // An execution inside an execution.
+        // no self-test; hook_cred_prepare
         Entry::new("exec_twice", |_| {
             (
                 runnable(),

@@ -140,6 +140,7 @@ pub fn table() -> Vec<Entry> {
             )
         }),
         // Tracing needs no scope: any domain refuses it.
+        // no self-test; hook_ptrace_access_check
         Entry::new("tracing_is_no_signal", |_| {
             (
                 unscoped(),
@@ -152,6 +153,7 @@ pub fn table() -> Vec<Entry> {
         })
         .in_place(),
         // What no layer holds is lost, not an error.
+        // no self-test; LANDLOCK_SCOPE_SIGNAL
         Entry {
             least: 0,
             ..Entry::new("best_effort", |_| {

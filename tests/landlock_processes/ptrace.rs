@@ -51,16 +51,27 @@ pub fn table() -> Vec<Entry> {
         Entry::new("trace_seize", |w| into_all(w, Way::Seize, 0, EPERM)).in_place(),
         // ptrace_test.c: hierarchy.trace, test_ptrace_read
         Entry::new("trace_environ", |w| into_all(w, Way::Environ, 0, looked_at())).in_place(),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_read_memory", |w| into_all(w, Way::ReadMemory, EFAULT, EPERM)),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_write_memory", |w| into_all(w, Way::WriteMemory, EFAULT, EPERM)),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_descriptor", |w| into_all(w, Way::Descriptor, EBADF, EPERM)),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_compare", |w| into_all(w, Way::Compare, 0, EPERM)),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_robust_list", |w| into_all(w, Way::RobustList, 0, EPERM)),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_maps", |w| into_all(w, Way::Maps, 0, looked_at())),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_mem", |w| into_all(w, Way::Memory, 0, EACCES)),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_auxv", |w| into_all(w, Way::Auxv, 0, looked_at())),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_exe", |w| into_all(w, Way::Exe, 0, EACCES)),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_namespace", |w| into_all(w, Way::Namespace, 0, EACCES)),
+        // no self-test; hook_ptrace_access_check
         Entry::new("trace_directory", |w| into_all(w, Way::Directory, 0, EACCES)),
         // ptrace_test.c: hierarchy.trace, PTRACE_TRACEME; a child inherits the domain of its parent
         Entry::new("trace_me", |_| {

@@ -65,13 +65,18 @@ macro_rules! by {
 }
 
 pub fn table() -> Vec<Entry> {
-    // scoped_signal_test.c: scoping_signals.send_sig_to_parent, scoped_domains.check_access_signal
     let mut table = by! {
+        // scoped_signal_test.c: scoping_signals.send_sig_to_parent, scoped_domains.check_access_signal
         Kill: "signal_kill", "signal_kill_allowed";
+        // no self-test; hook_task_kill
         Tkill: "signal_tkill", "signal_tkill_allowed";
+        // no self-test; hook_task_kill
         Tgkill: "signal_tgkill", "signal_tgkill_allowed";
+        // no self-test; hook_task_kill
         Queue: "signal_queue", "signal_queue_allowed";
+        // no self-test; hook_task_kill
         QueueToThread: "signal_queue_to_thread", "signal_queue_to_thread_allowed";
+        // no self-test; hook_task_kill
         Pidfd: "signal_pidfd", "signal_pidfd_allowed";
     };
     table.extend(in_place());

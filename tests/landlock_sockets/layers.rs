@@ -94,6 +94,7 @@ pub fn table() -> Vec<Entry> {
                 ],
             )
         }),
+        // no self-test; SECCOMP_RET_ERRNO
         tcp("layers_without_grants", |w| {
             (
                 new().tcp_connect(w.open),
@@ -109,6 +110,7 @@ pub fn table() -> Vec<Entry> {
             )
         }),
         // The rules that count are those of whoever calls, not of whoever made the socket.
+        // no self-test; hook_socket_connect
         tcp("layers_socket_of_the_outer", |w| {
             (
                 new().tcp_connect([w.open, w.other]),
@@ -134,6 +136,7 @@ pub fn table() -> Vec<Entry> {
                 ],
             )
         }),
+        // no self-test; LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
         Entry {
             least: (10, 10),
             protocol: libc::IPPROTO_UDP,
@@ -152,8 +155,9 @@ pub fn table() -> Vec<Entry> {
                 )
             })
         },
-        // fs_test.c: layout1.max_layers
+        // fs_test.c: layout0.max_layers
         Entry { over: V4, ..tcp("layers_the_most", |w| deep(w, false)) },
+        // fs_test.c: layout0.max_layers
         Entry { over: V4, ..tcp("layers_one_too_many", |w| deep(w, true)) },
     ]
 }

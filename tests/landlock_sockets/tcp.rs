@@ -123,6 +123,7 @@ fn ports() -> Vec<Entry> {
                 ],
             )
         }),
+        // no self-test; LANDLOCK_ACCESS_NET_BIND_TCP
         tcp("tcp_ranges", |w| {
             (
                 new().tcp_bind(20001..=20003).tcp_bind(20003..20006).tcp_connect(w.open..=w.open),
@@ -138,6 +139,7 @@ fn ports() -> Vec<Entry> {
             )
         }),
         // An empty list names nothing, so no socket is needed.
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (1, 1),
             ..tcp("tcp_empty_list", |w| {
@@ -148,6 +150,7 @@ fn ports() -> Vec<Entry> {
             })
         },
         // In one placement: these are many rules to add.
+        // no self-test; LANDLOCK_ACCESS_NET_CONNECT_TCP
         Entry {
             over: V4,
             places: &[Placement::Thread],
@@ -164,6 +167,7 @@ fn ports() -> Vec<Entry> {
                 )
             })
         },
+        // no self-test; LANDLOCK_ACCESS_NET_BIND_TCP
         Entry {
             over: V4,
             places: &[Placement::Process],
@@ -180,6 +184,7 @@ fn ports() -> Vec<Entry> {
             })
         },
         // What no layer holds is lost, not an error.
+        // no self-test; LANDLOCK_ACCESS_NET_CONNECT_TCP
         Entry {
             least: (0, 0),
             ..tcp("tcp_best_effort", |w| {
@@ -194,6 +199,7 @@ fn ports() -> Vec<Entry> {
             })
         }
         .in_place(),
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (0, 0),
             ..tcp("tcp_not_granted", |w| {
@@ -241,6 +247,7 @@ fn special_ports() -> Vec<Entry> {
                 ],
             )
         }),
+        // net_test.c: port_specific.bind_connect_zero
         tcp("tcp_connect_0", |w| {
             (
                 new().tcp_connect(0),
@@ -251,6 +258,7 @@ fn special_ports() -> Vec<Entry> {
                 ],
             )
         }),
+        // net_test.c: port_specific.bind_connect_zero
         tcp("tcp_bind_0_connect_0", |w| {
             (
                 new().tcp_bind(0).tcp_connect(0),
@@ -339,6 +347,7 @@ fn addresses() -> Vec<Entry> {
                 ],
             )
         }),
+        // net_test.c: protocol.connect_unspec
         tcp("tcp_disconnect_given", |w| {
             let unspec = || w.any(0).of_family(libc::AF_UNSPEC);
             (
@@ -410,12 +419,14 @@ fn addresses() -> Vec<Entry> {
             )
         }),
         // A port is granted at every address.
+        // no self-test; hook_socket_connect
         tcp("tcp_connect_wildcard", |w| {
             (
                 new().tcp_connect(w.open),
                 vec![line(connect(w.any(w.open)), 0, 0), line(connect(w.any(w.other)), 0, EACCES)],
             )
         }),
+        // no self-test; hook_socket_connect
         Entry {
             over: &[Over::V4, Over::Mapped],
             ..tcp("tcp_other_loopback", |w| {
@@ -431,6 +442,7 @@ fn addresses() -> Vec<Entry> {
                 )
             })
         },
+        // no self-test; hook_socket_connect
         Entry {
             over: &[Over::Mapped],
             ..tcp("tcp_v6_only", |w| {
@@ -451,6 +463,7 @@ fn addresses() -> Vec<Entry> {
 
 fn calls() -> Vec<Entry> {
     vec![
+        // no self-test; hook_socket_connect
         tcp("tcp_nonblocking", |w| {
             let kind = Kind { kind: w.kind.kind | libc::SOCK_NONBLOCK, ..w.kind };
             (
@@ -463,6 +476,7 @@ fn calls() -> Vec<Entry> {
             )
         }),
         // The kernel connects when the first byte is sent, and asks here.
+        // no self-test; hook_socket_connect
         tcp("tcp_fastopen_connect", |w| {
             const TCP_FASTOPEN_CONNECT: i32 = 30;
             let later = || Act::Fresh(Set(libc::IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1));
@@ -479,6 +493,7 @@ fn calls() -> Vec<Entry> {
             )
         }),
         // A bind that leaves the port to `connect` is a bind to port 0.
+        // no self-test; hook_socket_bind
         tcp("tcp_bind_no_port", |w| {
             const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
             let no_port = || Act::Fresh(Set(libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1));
@@ -491,6 +506,7 @@ fn calls() -> Vec<Entry> {
                 ],
             )
         }),
+        // no self-test; LANDLOCK_ACCESS_NET_BIND_TCP
         tcp("tcp_reuseport", |w| {
             let shared = || Act::Fresh(Set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1));
             (
@@ -504,6 +520,7 @@ fn calls() -> Vec<Entry> {
             )
         }),
         // `listen` is no right of Landlock: it is refused by the filter.
+        // no self-test; SECCOMP_RET_ERRNO
         tcp("tcp_listen_unbound", |w| {
             (
                 new().tcp_connect(w.open),
@@ -515,6 +532,7 @@ fn calls() -> Vec<Entry> {
             )
         }),
         // With `tcp_bind` it opens an ephemeral port, also after a bind that was refused: a reported loss.
+        // no self-test; SECCOMP_RET_ALLOW
         tcp("tcp_listen_after_refusal", |w| {
             (
                 new().tcp_bind(w.free),
@@ -526,6 +544,7 @@ fn calls() -> Vec<Entry> {
             )
         }),
         // An address in a call that sends is not a connection.
+        // net_test.c: protocol.sendmsg_stream
         tcp("tcp_send_unconnected", |w| {
             (
                 new().tcp_connect(w.open),
@@ -569,6 +588,7 @@ fn mptcp(w: &World) -> Result<OwnedFd, String> {
 
 fn handed_over() -> Vec<Entry> {
     vec![
+        // no self-test; hook_socket_connect
         tcp("tcp_given_fresh", |w| {
             (
                 new().tcp_connect(w.open),
@@ -581,6 +601,7 @@ fn handed_over() -> Vec<Entry> {
         })
         .given(|w| Ok(w.fresh())),
         // Bound outside, it may be used as what it is.
+        // no self-test; hook_socket_connect
         tcp("tcp_given_bound", |w| {
             (
                 new().tcp_connect(w.open),
@@ -588,6 +609,7 @@ fn handed_over() -> Vec<Entry> {
             )
         })
         .given(|w| Ok(w.bound(w.at(0)))),
+        // no self-test; SECCOMP_RET_ALLOW
         tcp("tcp_given_bound_listens", |w| {
             (
                 new().tcp_bind(w.free),
@@ -595,6 +617,7 @@ fn handed_over() -> Vec<Entry> {
             )
         })
         .given(|w| Ok(w.bound(w.at(0)))),
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (1, 1),
             ..tcp("tcp_given_bound_reaches_nobody", |w| {
@@ -610,6 +633,7 @@ fn handed_over() -> Vec<Entry> {
         }
         .given(|w| Ok(w.bound(w.at(0))))
         .in_place(),
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (1, 1),
             ..tcp("tcp_given_connected", |w| {
@@ -625,6 +649,7 @@ fn handed_over() -> Vec<Entry> {
             })
         }
         .given(|w| Ok(w.connected(w.at(w.open)))),
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (1, 1),
             ..tcp("tcp_given_listening", |w| {
@@ -645,6 +670,7 @@ fn handed_over() -> Vec<Entry> {
             Ok(socket)
         }),
         // Its rights reach as far as the kernel takes it for TCP: erratum 1.
+        // net_test.c: protocol.connect with mptcp
         tcp("tcp_given_mptcp", |w| {
             (
                 new().tcp_connect(w.open),
@@ -655,6 +681,7 @@ fn handed_over() -> Vec<Entry> {
             )
         })
         .given(mptcp),
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (1, 1),
             ..tcp("tcp_given_mptcp_reaches_nobody", |w| {

@@ -28,6 +28,7 @@ pub fn table() -> Vec<Entry> {
 /// The family as a whole, on every kernel.
 fn whole() -> Vec<Entry> {
     vec![
+        // no self-test; SECCOMP_RET_ALLOW
         Entry {
             least: (1, 1),
             ..udp("udp_allow", |w| {
@@ -47,6 +48,7 @@ fn whole() -> Vec<Entry> {
             })
         }
         .in_place(),
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (0, 0),
             ..udp("udp_not_granted", |w| {
@@ -61,6 +63,7 @@ fn whole() -> Vec<Entry> {
             })
         }
         .in_place(),
+        // no self-test; LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
         Entry {
             least: (0, 0),
             ..udp("udp_best_effort", |w| {
@@ -108,7 +111,7 @@ fn ports() -> Vec<Entry> {
             )
         })
         .in_place(),
-        // net_test.c: protocol.sendmsg
+        // net_test.c: protocol.sendmsg_dgram
         udp("udp_send", |w| {
             (
                 new().udp_connect(w.open),
@@ -121,6 +124,7 @@ fn ports() -> Vec<Entry> {
             )
         }),
         // A connected socket has two ways to send.
+        // net_test.c: protocol.sendmsg_dgram
         udp("udp_send_connected", |w| {
             (
                 new().udp_connect(w.open),
@@ -135,6 +139,7 @@ fn ports() -> Vec<Entry> {
             )
         }),
         // Sending binds to a free port, which is port 0; no other.
+        // net_test.c: protocol.sendmsg_dgram
         udp("udp_implicit_bind", |w| {
             (
                 new().udp_connect(w.open),
@@ -146,6 +151,7 @@ fn ports() -> Vec<Entry> {
                 ],
             )
         }),
+        // no self-test; LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
         udp("udp_bind_one_connect_other", |w| {
             (
                 new().udp_bind(w.free).udp_connect(w.open),
@@ -170,6 +176,7 @@ fn ports() -> Vec<Entry> {
                 ],
             )
         }),
+        // no self-test; LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
         udp("udp_connect_0", |w| {
             (
                 new().udp_connect(0),
@@ -180,6 +187,7 @@ fn ports() -> Vec<Entry> {
                 ],
             )
         }),
+        // no self-test; LANDLOCK_ACCESS_NET_BIND_UDP
         udp("udp_ranges", |w| {
             (
                 new().udp_bind(20001..=20003).udp_bind([20005, 20006]).udp_connect(w.open..=w.open),
@@ -194,6 +202,7 @@ fn ports() -> Vec<Entry> {
                 ],
             )
         }),
+        // no self-test; LANDLOCK_ACCESS_NET_BIND_UDP
         Entry {
             over: V4,
             places: &[Placement::Thread],
@@ -280,7 +289,7 @@ fn addresses() -> Vec<Entry> {
             let lines = [each(w.free, 0), each(w.other_free, EACCES)].into_iter().flatten();
             (new().udp_bind(w.free), lines.collect())
         }),
-        // net_test.c: protocol.sendmsg, addresses of other lengths
+        // net_test.c: protocol.sendmsg_dgram, addresses of other lengths
         udp("udp_send_lengths", |w| {
             let least = usize::try_from(w.v4(16, 24)).unwrap();
             let lengths = [(2, true), (least - 1, true), (least, false), (128, false), (129, true)];
@@ -299,6 +308,7 @@ fn addresses() -> Vec<Entry> {
 fn handed_over() -> Vec<Entry> {
     vec![
         // Connected outside, it talks to its peer, whatever the ports.
+        // net_test.c: protocol.sendmsg_dgram
         udp("udp_given_connected", |w| {
             (
                 new().udp_connect(w.open),
@@ -312,6 +322,7 @@ fn handed_over() -> Vec<Entry> {
             )
         })
         .given(|w| Ok(w.connected(w.at(w.other)))),
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (1, 1),
             ..udp("udp_given_connected_talks_to_its_peer_alone", |w| {
@@ -328,6 +339,7 @@ fn handed_over() -> Vec<Entry> {
         }
         .given(|w| Ok(w.connected(w.at(w.open))))
         .in_place(),
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (1, 1),
             ..udp("udp_given_bound_reaches_nobody", |w| {
@@ -343,6 +355,7 @@ fn handed_over() -> Vec<Entry> {
         }
         .given(|w| Ok(w.bound(w.at(0)))),
         // With TCP granted, the filter lets addresses pass, and Landlock looks at UDP from ABI 10 on.
+        // no self-test; LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
         Entry {
             least: (4, 4),
             ..udp("udp_given_under_tcp", |w| {

@@ -81,6 +81,7 @@ fn names() -> Vec<Entry> {
             })
         },
         // The grant of names is none of ports.
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (9, 1),
             ..unix("abstract_allowed_is_no_network", |w| {
@@ -96,6 +97,7 @@ fn names() -> Vec<Entry> {
                 )
             })
         },
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (1, 1),
             ..unix("unix_not_granted", |w| {
@@ -117,6 +119,7 @@ fn names() -> Vec<Entry> {
             })
         },
         // The kernel chooses a name.
+        // no self-test; LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
         unix("abstract_autobind", |w| {
             (
                 scoped(),
@@ -232,6 +235,7 @@ fn domains() -> Vec<Entry> {
             )
         }),
         // Connected before the inner sandbox, used in it.
+        // no self-test; hook_unix_may_send
         unix("abstract_connected_before", |w| {
             (
                 open().best_effort(),
@@ -243,6 +247,7 @@ fn domains() -> Vec<Entry> {
                 ],
             )
         }),
+        // no self-test; LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
         Entry {
             over: CONNECTIONS,
             ..unix("abstract_listens_with_tcp_bind", |w| {
@@ -279,6 +284,7 @@ fn handed_over() -> Vec<Entry> {
         })
         .given(|w| Ok(w.connected(w.server()))),
         // To its peer also by name.
+        // no self-test; hook_unix_may_send
         Entry {
             over: DATAGRAM,
             ..unix("abstract_given_connected_sends_by_name", |w| {
@@ -292,6 +298,7 @@ fn handed_over() -> Vec<Entry> {
             })
         }
         .given(|w| Ok(w.connected(w.server()))),
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (1, 1),
             ..unix("unix_given_connected_without_grants", |w| {
@@ -310,6 +317,7 @@ fn handed_over() -> Vec<Entry> {
             })
         }
         .given(|w| Ok(w.connected(w.server()))),
+        // no self-test; SECCOMP_RET_ERRNO
         Entry {
             least: (1, 1),
             over: CONNECTIONS,
@@ -340,6 +348,7 @@ fn paths() -> Vec<Entry> {
                 ],
             )
         }),
+        // no self-test; LANDLOCK_ACCESS_FS_RESOLVE_UNIX
         Entry {
             least: (9, 9),
             ..unix("pathname_granted", |w| {
@@ -354,6 +363,7 @@ fn paths() -> Vec<Entry> {
             })
         }
         .in_place(),
+        // no self-test; hook_unix_find
         Entry {
             least: (9, 9),
             over: DATAGRAM,
@@ -367,6 +377,7 @@ fn paths() -> Vec<Entry> {
                 )
             })
         },
+        // no self-test; LANDLOCK_ACCESS_FS_RESOLVE_UNIX
         Entry {
             least: (9, 1),
             ..unix("pathname_under_abstract_allowed", |w| {
@@ -380,6 +391,7 @@ fn paths() -> Vec<Entry> {
             })
         },
         // Connected outside.
+        // no self-test; hook_unix_find
         Entry {
             least: (9, 9),
             ..unix("pathname_given_connected", |w| {
@@ -390,6 +402,7 @@ fn paths() -> Vec<Entry> {
             })
         }
         .given(|w| Ok(w.connected(w.at_path("two")))),
+        // no self-test; LANDLOCK_ACCESS_FS_RESOLVE_UNIX
         Entry {
             least: (9, 9),
             ..unix("pathname_layers", |w| {
