@@ -350,8 +350,12 @@ impl Drop for Host {
     }
 }
 
-/// Starts a test of this executable and returns the processes that it names on its stdout.
-fn start_and_listen(name: &str, words: &[&str]) -> (Host, Vec<Process>) {
+/// Starts a test of this executable and returns the processes that it names on its stdout. `None` where no call can
+/// be made, which it says.
+fn start_and_listen(name: &str, words: &[&str]) -> Option<(Host, Vec<Process>)> {
+    if !support::has_abi(1, "a worker that stays") {
+        return None;
+    }
     let mut command = rerun(&std::env::current_exe().unwrap(), name);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -369,7 +373,7 @@ fn start_and_listen(name: &str, words: &[&str]) -> (Host, Vec<Process>) {
         if line.contains("pids:") {
             // Kept open: the harness goes on printing.
             child.stdout = Some(stdout.into_inner());
-            return (Host(child), processes);
+            return Some((Host(child), processes));
         }
         line.clear();
     }
@@ -388,7 +392,7 @@ fn its_death_during_a_call_is_an_error_and_ends_the_worker() {
         assert_ne!(pids().0, 0);
         return;
     }
-    let (mut host, processes) = start_and_listen(NAME, &["pids:"]);
+    let Some((mut host, processes)) = start_and_listen(NAME, &["pids:"]) else { return };
     let [worker, server] = &processes[..] else { panic!("{processes:?}") };
     server.kill();
     server.until_gone();
@@ -405,7 +409,7 @@ fn it_and_its_workers_end_when_the_host_exits() {
         std::io::stdin().read_line(&mut String::new()).unwrap();
         return;
     }
-    let (mut host, processes) = start_and_listen(NAME, &["pids:"]);
+    let Some((mut host, processes)) = start_and_listen(NAME, &["pids:"]) else { return };
     assert_eq!(processes.len(), 2);
     assert!(processes.iter().all(|process| !process.is_gone()));
     drop(host.0.stdin.take());
@@ -419,7 +423,7 @@ fn it_and_its_workers_end_when_the_host_is_killed() {
     if is_rerun(NAME) {
         return stay().unwrap();
     }
-    let (mut host, processes) = start_and_listen(NAME, &["pids:"]);
+    let Some((mut host, processes)) = start_and_listen(NAME, &["pids:"]) else { return };
     assert_eq!(processes.len(), 2);
     host.0.kill().unwrap();
     host.0.wait().unwrap();
@@ -432,7 +436,7 @@ fn what_a_worker_started_ends_when_the_host_is_killed() {
     if is_rerun(NAME) {
         return stay_with_a_child().unwrap();
     }
-    let (mut host, processes) = start_and_listen(NAME, &["sleeper:", "pids:"]);
+    let Some((mut host, processes)) = start_and_listen(NAME, &["sleeper:", "pids:"]) else { return };
     assert_eq!(processes.len(), 3);
     host.0.kill().unwrap();
     host.0.wait().unwrap();
@@ -450,10 +454,7 @@ fn a_forked_child_that_lives_on_keeps_nothing_of_a_killed_host_alive() {
         sys::fork(|| std::thread::sleep(Duration::from_secs(300)));
         return call.join().unwrap().unwrap();
     }
-    if !support::has_abi(1, "a host that is killed") {
-        return;
-    }
-    let (mut host, processes) = start_and_listen(NAME, &["pids:"]);
+    let Some((mut host, processes)) = start_and_listen(NAME, &["pids:"]) else { return };
     let children = || processes::children(host.0.id().cast_signed());
     wait_until("the host has forked", || !children().is_empty());
     let forked = Process::of(children()[0]);

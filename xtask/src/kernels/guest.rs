@@ -75,6 +75,7 @@ fn mounted(kind: &str, place: &str, data: &std::ffi::CStr) -> Result<()> {
 }
 
 fn load(module: &Path) -> Result<()> {
+    ensure!(module.exists(), "the archive has the kernel and no longer its modules");
     Ok(init_module(&fs::read(module)?, c"")?)
 }
 
