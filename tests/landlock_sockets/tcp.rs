@@ -689,8 +689,9 @@ fn handed_over() -> Vec<Entry> {
                     new(),
                     vec![
                         line(Given(Send), EPIPE, EPIPE),
-                        line(Then(Bind(w.at(w.free))), 0, EACCES),
+                        // From a port of its own: one that a connection has just had may not be free.
                         line(Then(Connect(w.at(w.open))), 0, EACCES),
+                        line(Then(Bind(w.at(w.free))), EINVAL, EACCES),
                         line(Then(Listen), EINVAL, EACCES),
                     ],
                 )

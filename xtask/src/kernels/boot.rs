@@ -13,7 +13,7 @@ const MEMORY: &str = "2048"; // MiB
 
 /// What an emulated kernel had better leave out, AppArmor and the like among it: it saves a third of the time. (A
 /// later `lsm=` wins.)
-const FAST: &str = "mitigations=off transparent_hugepage=never init_on_alloc=0 random.trust_cpu=on \
+const FAST: &str = "mitigations=off kfence.sample_interval=0 nokaslr transparent_hugepage=never init_on_alloc=0 random.trust_cpu=on \
                     lsm=landlock,lockdown,yama,integrity,bpf";
 
 /// What a guest said.
@@ -44,7 +44,7 @@ pub fn boot(machine: &Machine<'_>, scratch: &Path) -> Result<Boot> {
     let start = Instant::now();
     let mut command = Command::new("qemu-system-x86_64");
     // Emulated, so that it is the same everywhere. With one processor: some kernels fail on two that are emulated.
-    command.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", MEMORY, "-M", "pc"]);
+    command.args(["-accel", "tcg,thread=single", "-cpu", "max,-la57", "-smp", "1", "-m", MEMORY, "-M", "pc"]);
     // The guest's clock counts its instructions (4 ns each) and skips what it idles: a busy host makes no test time
     // out, and waiting costs nothing.
     command.args(["-icount", "shift=2,sleep=off"]);

@@ -100,8 +100,14 @@ fn run(whole: bool, missing: &[String]) -> Result<()> {
     say(&Record::Kernel { abi, errata, missing: missing.to_vec() })?;
     let job: Job = serde_json::from_slice(&fs::read(JOB)?)?;
     for user in &job.users {
-        for test in job.tests.iter().filter(|test| whole || test.everywhere) {
-            say(&Record::Run(run_one(test, *user, &job.arguments)?))?;
+        for test in &job.tests {
+            let mut test = test.clone();
+            if !whole {
+                test.skip.append(&mut test.at_ends);
+            }
+            if test.skip.iter().all(|part| !part.is_empty()) {
+                say(&Record::Run(run_one(&test, *user, &job.arguments)?))?;
+            }
         }
     }
     say(&Record::End)
@@ -118,6 +124,8 @@ fn run_one(test: &Test, user: User, arguments: &[String]) -> Result<Run> {
         .current_dir(&test.directory);
     command.stdin(Stdio::null()).stdout(File::create(stdout)?).stderr(File::create(stderr)?);
     command.env_clear().env("PATH", "/usr/bin").env("HOME", "/").env("TMPDIR", "/tmp");
+    // Storms, whose more is for a machine that is not emulated.
+    command.env("SANDBOXED_TEST_REPETITIONS", "3");
     command.process_group(0);
     if user == User::Nobody {
         command.uid(NOBODY).gid(NOBODY);

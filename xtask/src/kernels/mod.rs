@@ -127,9 +127,11 @@ fn target_directory(workspace: &Path) -> Result<PathBuf> {
     Ok(above.map_or_else(|| workspace.join("target"), Path::to_owned))
 }
 
-/// Boots every row, as many at a time as may be; in the order of the rows.
+/// Boots every row, as many at a time as may be, the longest first; the result is in the order of the rows.
 fn boot_all(rows: &[Row], kernels: &[Kernel], initramfs: &Path, scratch: &Path) -> Result<Vec<Boot>> {
-    let queue: Mutex<VecDeque<(usize, Row)>> = Mutex::new(rows.iter().copied().enumerate().collect());
+    let (whole, part): (Vec<_>, Vec<_>) =
+        rows.iter().copied().enumerate().partition(|(_, row)| row.extent == Extent::Whole);
+    let queue: Mutex<VecDeque<(usize, Row)>> = Mutex::new(whole.into_iter().chain(part).collect());
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop_front());
     let work = || -> Result<Vec<(usize, Boot)>> {
         let mut done = Vec::new();

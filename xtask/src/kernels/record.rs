@@ -27,8 +27,8 @@ pub struct Test {
     pub directory: String,
     /// Parts of the names of tests that are not to run.
     pub skip: Vec<String>,
-    /// Whether it runs in the kernels between the oldest and the newest too.
-    pub everywhere: bool,
+    /// Parts of the names of tests that do not run in the kernels between the oldest and the newest; empty for all.
+    pub at_ends: Vec<String>,
 }
 
 /// How much of the job a guest does.

@@ -151,7 +151,11 @@ pub fn footnotes(rows: &[Row], missing: &[String], verbose: bool) -> String {
     for (name, why) in LEFT_OUT {
         write!(text, ", {name} ({why})").unwrap_or_default();
     }
-    let part = NOT_EVERYWHERE.join(", ");
+    let name = |(binary, part): &(&str, &str)| match *part {
+        "" => (*binary).to_owned(),
+        part => format!("{binary} ({part})"),
+    };
+    let part = NOT_EVERYWHERE.iter().map(name).collect::<Vec<_>>().join(", ");
     writeln!(text, "\nOnly without Landlock, and in the oldest and the newest kernel that has it: {part}")
         .unwrap_or_default();
     for line in missing {
