@@ -6,7 +6,7 @@
 //! <https://docs.kernel.org/userspace-api/landlock.html#errata>
 
 use super::{Kernel, Placement, RulesetPlan};
-use crate::policy::{Access, NetAccess, Policy, ThreadSync};
+use crate::policy::{NetAccess, Policy, ThreadSync};
 use serde::{Deserialize, Serialize};
 
 /// A flaw of Landlock that has a fix.
@@ -74,9 +74,7 @@ impl Erratum {
                     }
             }
             Erratum::DisconnectedDirectories => policy.names_files(),
-            Erratum::Whiteouts => {
-                policy.names_right(Access::REMOVE_FILE) || policy.names_right(Access::REMOVE_DIR)
-            }
+            Erratum::Whiteouts => policy.lets_rename(),
         }
     }
 }
@@ -84,6 +82,7 @@ impl Erratum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Access;
     use crate::plan::{FilterPlan, Layer, Promise, plan};
 
     const PLACEMENTS: [Placement; 3] = [Placement::Process, Placement::Thread, Placement::InPlace];

@@ -350,10 +350,7 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
             vec![Layer::LandlockWithout(Erratum::DisconnectedDirectories)]
         }
         Promise::DisconnectedDirectories => vec![Layer::Landlock(1)],
-        // Without the right to remove, nothing is renamed.
-        Promise::Whiteouts
-            if policy.names_right(Access::REMOVE_FILE) || policy.names_right(Access::REMOVE_DIR) =>
-        {
+        Promise::Whiteouts if policy.lets_rename() => {
             vec![Layer::LandlockWithout(Erratum::Whiteouts), Layer::Filter]
         }
         Promise::Whiteouts => vec![Layer::Landlock(1), Layer::Filter],

@@ -255,6 +255,11 @@ impl Policy {
         self.paths.iter().any(|grant| grant.key.rights().contains(right))
     }
 
+    /// Whether something can be renamed: it is removed from where it was.
+    pub(crate) fn lets_rename(&self) -> bool {
+        self.names_right(Access::REMOVE_FILE) || self.names_right(Access::REMOVE_DIR)
+    }
+
     pub(crate) fn names_port(&self, access: NetAccess) -> bool {
         self.ports.iter().any(|grant| grant.access == access)
     }
