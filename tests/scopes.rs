@@ -1,16 +1,18 @@
 //! Other processes: no signals to them, no abstract sockets of theirs, no tracing.
 
+#[path = "support/bystander.rs"]
+mod bystander;
 #[path = "support/raw.rs"]
 mod raw;
 mod support;
 
+use bystander::Bystander;
 use libc::{EACCES, EPERM};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use sandboxed::sandboxed;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
 use support::{errno, has_abi, in_child};
 
 /// Every way to send a signal; 0, which only asks whether one could. `kill`, `tgkill` of the first thread,
@@ -58,32 +60,6 @@ fn in_thread_allowed(pids: &[u32]) -> (Vec<[i32; 3]>, [i32; 3]) {
 
 #[sandboxed(in_place, thread_sync = "signal")]
 fn restrict() {}
-
-/// A process that does nothing until it is dropped.
-struct Bystander(Child);
-
-impl Bystander {
-    fn new() -> Bystander {
-        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        // Once it answers, it runs the program and not the copy of this one.
-        child.stdin.as_mut().unwrap().write_all(b"hello\n").unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "hello\n");
-        Bystander(child)
-    }
-
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Bystander {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        self.0.wait().unwrap();
-    }
-}
 
 /// A worker that tells who it and its parent are, and ends when it is told to.
 #[sandboxed]

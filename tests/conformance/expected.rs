@@ -49,10 +49,7 @@ fn missing(plan: &Plan, view: &View, probe: &Probe, side: Side) -> Vec<Access> {
 
 /// Whether a rule of the plan grants a right on what the act touches.
 fn granted<'a>(plan: &'a Plan, view: &'a View, side: Side) -> impl Fn(Access, &Probe) -> bool + 'a {
-    let place = match side {
-        Side::Inside => &view.inside,
-        Side::Outside => &view.outside,
-    };
+    let place = view.place(side);
     move |right, probe| {
         let object = match probe.promise {
             Promise::File(Access::IOCTL_DEV) => place.device.clone(),
@@ -65,10 +62,7 @@ fn granted<'a>(plan: &'a Plan, view: &'a View, side: Side) -> impl Fn(Access, &P
 }
 
 fn is_granted(plan: &Plan, view: &View, access: NetAccess, side: Side) -> bool {
-    let place = match side {
-        Side::Inside => &view.inside,
-        Side::Outside => &view.outside,
-    };
+    let place = view.place(side);
     let port = match access {
         NetAccess::BindTcp | NetAccess::BindUdp => place.bind,
         NetAccess::ConnectTcp => place.tcp,

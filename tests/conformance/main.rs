@@ -4,10 +4,14 @@
 //! kernel, its observation is what system calls answer inside: a promise that is held refuses with the exact errno
 //! while its allowed twin works, one that is lost refuses nothing, and a plan that is an error runs no body.
 
+#[path = "../support/bystander.rs"]
+mod bystander;
 #[path = "../support/cases.rs"]
 mod cases;
 mod expected;
 mod probe;
+#[path = "../support/raw.rs"]
+mod raw;
 mod stage;
 #[path = "../support/sys.rs"]
 mod sys;

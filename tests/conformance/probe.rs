@@ -1,7 +1,7 @@
 //! One act for each promise, inside the grants and outside.
 
 use crate::stage::{Place, View};
-use crate::sys;
+use crate::{raw, sys};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
@@ -60,10 +60,7 @@ pub fn attempt_all(view: &View, probes: &[Probe]) -> Vec<i32> {
 }
 
 fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
-    let place = match side {
-        Side::Inside => &view.inside,
-        Side::Outside => &view.outside,
-    };
+    let place = view.place(side);
     let inside = side == Side::Inside;
     match promise {
         Promise::File(right) => file(place, right),
@@ -74,12 +71,12 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
         Promise::IoUring if inside => {
             Ok(rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map(drop)?)
         }
-        Promise::IoUring => sys::io_uring_setup(),
+        Promise::IoUring => io_uring_setup(),
         Promise::AbstractUnixSocket => abstract_socket(view, inside),
         Promise::Signal => {
             Ok(test_kill_process(pid(if inside { std::process::id() } else { view.bystander }))?)
         }
-        Promise::Ptrace => sys::get_robust_list(if inside { std::process::id() } else { view.bystander }),
+        Promise::Ptrace => get_robust_list(if inside { std::process::id() } else { view.bystander }),
         Promise::Metadata if inside => {
             rustix::process::umask(rustix::process::umask(Mode::empty()));
             Ok(())
@@ -99,7 +96,7 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
         }
         Promise::Memory => sys::map(if inside { 1 << 20 } else { 8 << 30 }),
         Promise::UncountedMemory if inside => sys::map(1 << 20),
-        Promise::UncountedMemory => sys::shared_memory(),
+        Promise::UncountedMemory => shared_memory(),
         // Who may signal the forkserver may stop it.
         Promise::Timeout if inside || view.is_host => Ok(test_kill_process(pid(std::process::id()))?),
         Promise::Timeout => Ok(test_kill_process(pid(std::os::unix::process::parent_id()))?),
@@ -143,11 +140,13 @@ fn file(place: &Place, right: Access) -> io::Result<()> {
         Access::MAKE_BLOCK => make("block", FileType::BlockDevice),
         Access::MAKE_SYM => std::os::unix::fs::symlink("file", at("sym")),
         Access::REFER => std::fs::hard_link(at("from/file"), at("to/link")),
-        Access::TRUNCATE => sys::truncate(&at("long")),
+        Access::TRUNCATE => raw::truncate(&at("long"), 1).map(drop),
         Access::IOCTL_DEV => {
             // ENOTTY is the device's own answer.
             let device = std::fs::File::open(&place.device)?;
-            sys::winsize(device.as_raw_fd())
+            let fd = device.as_raw_fd().into();
+            let size = [0u8; 8].as_slice().into();
+            raw::syscall(libc::SYS_ioctl, [fd, libc::TIOCGWINSZ.into(), size]).map(drop)
         }
         Access::RESOLVE_UNIX => {
             let socket = socket(AddressFamily::UNIX, SocketType::STREAM)?;
@@ -166,6 +165,29 @@ fn execute(place: &Place) -> io::Result<()> {
             done => return done.map(drop),
         }
     }
+}
+
+fn close(fd: i64) -> io::Result<()> {
+    raw::syscall(libc::SYS_close, [fd.cast_unsigned().into()]).map(drop)
+}
+
+fn io_uring_setup() -> io::Result<()> {
+    // `struct io_uring_params` has 120 bytes.
+    close(raw::syscall(libc::SYS_io_uring_setup, [1.into(), [0u8; 128].as_slice().into()])?)
+}
+
+/// Where a process has its list of robust futexes, which only who may trace it is told.
+fn get_robust_list(pid: u32) -> io::Result<()> {
+    let word = || [0u8; 8].as_slice().into();
+    raw::syscall(libc::SYS_get_robust_list, [u64::from(pid).into(), word(), word()]).map(drop)
+}
+
+/// Makes a System V segment and removes it.
+fn shared_memory() -> io::Result<()> {
+    let flags = libc::IPC_CREAT | 0o600;
+    let id = raw::syscall(libc::SYS_shmget, [libc::IPC_PRIVATE.into(), 4096.into(), flags.into()])?;
+    let arguments = [id.cast_unsigned().into(), libc::IPC_RMID.into(), 0.into()];
+    raw::syscall(libc::SYS_shmctl, arguments).map(drop)
 }
 
 fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {

@@ -1,14 +1,14 @@
 //! What the probes reach for: the same things twice, inside the grants and outside.
 
+use crate::bystander::Bystander;
+use crate::probe::Side;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{self as unix, UnixListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use tempfile::TempDir;
@@ -25,7 +25,8 @@ struct Shared {
     tcp: [TcpListener; 2],
     udp: [UdpSocket; 2],
     _abstract: UnixListener,
-    bystander: Child,
+    /// Never dropped: it ends with this process, at the end of its input.
+    bystander: Bystander,
 }
 
 /// What a probe is told of it.
@@ -76,7 +77,7 @@ impl Stage {
             inside: place(0, inside, "/dev/zero", "PATH"),
             outside: place(1, outside, "/dev/full", "HOME"),
             abstract_name: abstract_name(),
-            bystander: shared().bystander.id(),
+            bystander: shared().bystander.pid(),
             stdout: (stdout.dev(), stdout.ino()),
             address: [127, 77, high, low],
             is_host: false,
@@ -105,7 +106,7 @@ fn shared() -> &'static Shared {
             tcp: [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()),
             udp: [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap()),
             _abstract: UnixListener::bind_addr(&abstract_address).unwrap(),
-            bystander: bystander(),
+            bystander: Bystander::new(),
         }
     })
 }
@@ -117,6 +118,13 @@ fn abstract_name() -> String {
 }
 
 impl View {
+    pub fn place(&self, side: Side) -> &Place {
+        match side {
+            Side::Inside => &self.inside,
+            Side::Outside => &self.outside,
+        }
+    }
+
     pub fn as_host(&self) -> View {
         View { is_host: true, ..self.clone() }
     }
@@ -131,12 +139,4 @@ fn fill(place: &Path) {
         fs::write(place.join(file), "plain text").unwrap();
     }
     fs::set_permissions(place.join("program"), fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// It ends with this process, at the end of its input. Once it answers, it runs its program and not the copy of this one.
-fn bystander() -> Child {
-    let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.as_mut().unwrap().write_all(b"hello\n").unwrap();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
-    child
 }

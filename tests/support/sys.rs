@@ -266,11 +266,6 @@ pub fn gains_privileges(file: &std::path::Path) -> bool {
     !flags.contains(rustix::fs::StatVfsMountFlags::NOSUID) && !rustix::thread::no_new_privs().unwrap()
 }
 
-/// What a call returned, or the errno.
-fn checked(result: libc::c_long) -> std::io::Result<i64> {
-    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
-}
-
 /// Maps so much anonymous memory, without touching it, and unmaps it.
 pub fn map(bytes: usize) -> std::io::Result<()> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
@@ -282,51 +277,6 @@ pub fn map(bytes: usize) -> std::io::Result<()> {
     // SAFETY: it is the mapping just made.
     assert_eq!(unsafe { libc::munmap(mapped, bytes) }, 0);
     Ok(())
-}
-
-/// Makes a System V segment and removes it.
-pub fn shared_memory() -> std::io::Result<()> {
-    // SAFETY: takes integers.
-    let id = unsafe { libc::shmget(libc::IPC_PRIVATE, 4096, libc::IPC_CREAT | 0o600) };
-    checked(id.into())?;
-    // SAFETY: removing takes no buffer.
-    checked(unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) }.into()).map(drop)
-}
-
-/// Makes an io_uring and closes it.
-pub fn io_uring_setup() -> std::io::Result<()> {
-    // `struct io_uring_params` has 120 bytes.
-    let mut params = [0u64; 16];
-    // SAFETY: the kernel writes no further than the struct, which is shorter than the buffer.
-    let ring = checked(unsafe { libc::syscall(libc::SYS_io_uring_setup, 1u32, params.as_mut_ptr()) })?;
-    // SAFETY: the descriptor was just made, and nobody else knows it.
-    unsafe { libc::close(ring as i32) };
-    Ok(())
-}
-
-/// Where a process has its list of robust futexes, which only who may trace it is told.
-pub fn get_robust_list(pid: u32) -> std::io::Result<()> {
-    let mut list = [0u64; 2];
-    let [head, length] = &mut list;
-    // SAFETY: the kernel writes a pointer and a length to where these point.
-    let done = unsafe {
-        libc::syscall(libc::SYS_get_robust_list, pid, std::ptr::from_mut(head), std::ptr::from_mut(length))
-    };
-    checked(done).map(drop)
-}
-
-/// `truncate(2)`, by path, to one byte.
-pub fn truncate(path: &std::path::Path) -> std::io::Result<()> {
-    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-    // SAFETY: the path ends with NUL and lives until the call returns.
-    checked(unsafe { libc::truncate(path.as_ptr(), 1) }.into()).map(drop)
-}
-
-/// `ioctl(TIOCGWINSZ)`, which no device but a terminal knows.
-pub fn winsize(fd: i32) -> std::io::Result<()> {
-    let mut size = [0u16; 4];
-    // SAFETY: `struct winsize` is four of these.
-    checked(unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, size.as_mut_ptr()) }.into()).map(drop)
 }
 
 /// A socket that keeps messages apart and waits for connections at a path.
