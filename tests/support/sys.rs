@@ -15,16 +15,19 @@ pub fn is_root() -> bool {
 /// Forks; the child runs `body` and ends with 0, or with 101 if that panics. Not to be used in the harness's own
 /// process, which has threads.
 pub fn fork(body: impl FnOnce()) -> i32 {
+    try_fork(body).unwrap_or_else(|error| panic!("fork: {error}"))
+}
+
+/// As [`fork`], where it may be refused.
+pub fn try_fork(body: impl FnOnce()) -> std::io::Result<i32> {
     // SAFETY: callers have one thread, so the child may do anything.
     match unsafe { libc::fork() } {
         0 => {
             let code = catch_unwind(AssertUnwindSafe(body)).map_or(101, |()| 0);
             exit_now(code)
         }
-        pid => {
-            assert!(pid > 0, "fork: {}", std::io::Error::last_os_error());
-            pid
-        }
+        -1 => Err(std::io::Error::last_os_error()),
+        pid => Ok(pid),
     }
 }
 
