@@ -17,6 +17,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("readme", "every kernel on any"),
     ("policy_text", "every kernel on any"),
     ("sandboxed_runtime::codec::", "knows no kernel"),
+    ("sandboxed_runtime::fuzzing::", "knows no kernel"),
     ("sandboxed_runtime::plan::", "every kernel on any"),
     ("sandboxed_runtime::enforce::filter::", "every filter, run as data"),
     ("sandboxed", "has no tests but documentation"),
