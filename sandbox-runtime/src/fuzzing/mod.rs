@@ -9,6 +9,8 @@ mod policies;
 #[cfg(test)]
 mod seeds;
 #[cfg(test)]
+mod structured;
+#[cfg(test)]
 mod tests;
 pub(crate) mod values;
 

@@ -1,7 +1,7 @@
 //! The end of a call, from everything that a worker has a say in.
 
 use super::values::decode_as_everything;
-use crate::error::Ran;
+use crate::error::{Error, Ran};
 use crate::forkserver::{End, Report};
 use crate::outcome::{Circumstances, Outcome};
 use crate::plan::{Kernel, Placement, Plan, plan};
@@ -30,17 +30,10 @@ static RELAY: LazyLock<Relay> = LazyLock::new(|| Relay::new(Stdio::Inherit).expe
 /// The first two bytes say how the worker ended; the rest is its reply.
 pub fn outcome(input: &[u8]) {
     let Some(([end, number], stream)) = input.split_first_chunk() else { return };
-    let mut transcript = Transcript {
-        report: report(*end, *number),
-        stuck: end & 8 != 0,
-        abandoned: end & 16 != 0,
-        ..Transcript::default()
-    };
+    let mut transcript = transcript(*end, *number);
     transcript.read(&mut FrameReader::new(), stream);
     let begun = transcript.begun;
-    let circumstances =
-        Circumstances { function: &FUNCTION, plan: &PLAN, relay: &RELAY, is_program: end & 32 != 0 };
-    match circumstances.outcome(transcript) {
+    match outcome_of(transcript, end & 32 != 0) {
         Ok(Outcome::Returned(answer)) => drop(decode_as_everything(&answer)),
         Ok(Outcome::Exit(_)) => {}
         Err(error) => {
@@ -50,6 +43,20 @@ pub fn outcome(input: &[u8]) {
             assert!(text.chars().all(is_harmless), "{text:?} reaches terminals");
         }
     }
+}
+
+/// Before anything was read.
+pub(super) fn transcript(end: u8, number: u8) -> Transcript {
+    Transcript {
+        report: report(end, number),
+        stuck: end & 8 != 0,
+        abandoned: end & 16 != 0,
+        ..Transcript::default()
+    }
+}
+
+pub(super) fn outcome_of(transcript: Transcript, is_program: bool) -> Result<Outcome, Error> {
+    Circumstances { function: &FUNCTION, plan: &PLAN, relay: &RELAY, is_program }.outcome(transcript)
 }
 
 fn report(end: u8, number: u8) -> Option<Report> {
