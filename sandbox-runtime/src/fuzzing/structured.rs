@@ -107,7 +107,7 @@ fn expected(frames: &[Frame], is_bad: bool, code: u8) -> (Result<Outcome, &'stat
             }
         }
         Some(_) => Err("bad data"),
-        None if is_bad || note == Some(false) => Err("bad data"),
+        None if is_bad || (code == 101 && note == Some(false)) => Err("bad data"),
         None if code == 101 && note.is_some() => Err("panicked"),
         None => Err("exited"),
     };
