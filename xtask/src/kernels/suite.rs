@@ -39,6 +39,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
 /// `conformance` has both everywhere). A whole binary, or the part of a name.
 pub const NOT_EVERYWHERE: &[(&str, &str)] = &[
     ("errors", ""),
+    ("hostile_output", ""),
     ("program", ""),
     ("stdio", ""),
     ("forkserver", ""),
