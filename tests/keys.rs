@@ -48,6 +48,9 @@ fn meaning(key: &Key) -> Meaning {
         "preset" => policies(words(key).map(|word| new().preset(preset(word))).collect()),
         "timeout" => policies(vec![new().timeout(Duration::from_secs(2)), new().timeout(Timeout::Never)]),
         "memory" => policies(vec![new().memory(256u64 << 20), new().memory(Memory::Unlimited)]),
+        "cpu" => policies(vec![new().cpu(Duration::from_secs(1)), new().cpu(Duration::from_millis(1))]),
+        "open_files" => policies(vec![new().open_files(16), new().open_files(1 << 20)]),
+        "file_size" => policies(vec![new().file_size(1), new().file_size(1 << 20)]),
         "env" => policies(vec![new().env(["LANG"])]),
         "stdio" => {
             Meaning::Policies(words(key).map(|word| (new().stdio(stdio(word)), beside(word))).collect())

@@ -2,8 +2,9 @@
 
 use crate::call::{Call, Caller, Entry};
 use crate::codec::{Incoming, Outgoing};
-use crate::enforce::Enforced;
+use crate::enforce::{Enforced, LockError};
 use crate::error::Cause;
+use crate::limit;
 use crate::sys::image::Image;
 use crate::sys::process;
 use crate::wire::{self, Job, Kind, Received};
@@ -11,7 +12,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec};
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -104,7 +105,6 @@ fn settle_in(received: Received) -> Result<Ready, Refusal> {
     }
     .map_err(|errno| Refusal::new("working directory")(errno.into()))?;
     process::set_environment(&environment(&job)).map_err(Refusal::new("environment"))?;
-    limit(&job).map_err(Refusal::new("setrlimit"))?;
     let entry = Image::ours().and_then(|image| image.function_at::<Entry>(job.entry));
     let entry = entry.ok_or_else(|| Refusal { what: "no function at that offset".into(), cause: None })?;
     let name = job.function.rsplit("::").next().unwrap_or_default();
@@ -113,10 +113,14 @@ fn settle_in(received: Received) -> Result<Ready, Refusal> {
     if !job.program {
         std::panic::set_hook(Box::new(note_panic));
     }
-    let enforced = locks.make_ruleset().and_then(|()| locks.close()).map_err(|error| {
+    let refused = |error: LockError| {
         let cause = error.cause.clone();
         Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
-    })?;
+    };
+    locks.make_ruleset().map_err(refused)?;
+    // Behind the ruleset, which takes a descriptor, and before the filter, which need not let it pass.
+    limit::apply(&job.limits, &fds).map_err(Refusal::new("setrlimit"))?;
+    let enforced = locks.close().map_err(refused)?;
     Ok(Ready { enforced, entry, arguments, fds, program: job.program })
 }
 
@@ -140,18 +144,6 @@ fn environment(job: &Job) -> Vec<(CString, CString)> {
     variables
         .filter_map(|(name, value)| Some((CString::new(name).ok()?, CString::new(value).ok()?)))
         .collect()
-}
-
-fn limit(job: &Job) -> io::Result<()> {
-    let limit =
-        |resource, most| rustix::process::setrlimit(resource, Rlimit { current: most, maximum: most });
-    limit(Resource::Core, Some(0))?;
-    if let Some(bytes) = job.memory {
-        // A limit that is lower already stays: only privileges could raise it.
-        let present = rustix::process::getrlimit(Resource::As).maximum;
-        limit(Resource::As, Some(present.map_or(bytes, |present| present.min(bytes))))?;
-    }
-    Ok(())
 }
 
 impl Ready {

@@ -2,7 +2,7 @@
 
 use crate::probe::{Probe, Side};
 use crate::stage::View;
-use libc::{EACCES, ENOENT, ENOMEM, EPERM, EXDEV};
+use libc::{EACCES, EFBIG, EMFILE, ENOENT, ENOMEM, EPERM, EXDEV};
 use sandboxed::{Access, Layer, NetAccess, Plan, Promise};
 
 /// The errno, or 0; `free` is what it answers outside of a sandbox.
@@ -35,6 +35,8 @@ fn refusal(promise: Promise) -> i32 {
         Promise::Listen | Promise::OtherSockets | Promise::IoUring | Promise::Metadata => EACCES,
         Promise::AbstractUnixSocket | Promise::Signal | Promise::Ptrace | Promise::Timeout => EPERM,
         Promise::Memory => ENOMEM,
+        Promise::OpenFiles => EMFILE,
+        Promise::FileSize => EFBIG,
         Promise::HostStdio | Promise::Environment => ENOENT,
         other => panic!("{other:?} is held now: say here how its refusal shows"),
     }

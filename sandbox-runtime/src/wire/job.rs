@@ -4,7 +4,7 @@ use super::frame::{HEADER, Kind, header};
 use super::{MOST_FDS, send};
 use crate::codec::Outgoing;
 use crate::enforce::{Filter, Locks, Recipe};
-use crate::plan::RulesetPlan;
+use crate::plan::{Limits, RulesetPlan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
@@ -29,8 +29,7 @@ pub(crate) struct Job {
     /// A ruleset to make, of whose paths descriptors come.
     pub(crate) recipe: Option<RulesetPlan>,
     pub(crate) filter: Option<Filter>,
-    /// `RLIMIT_AS`.
-    pub(crate) memory: Option<u64>,
+    pub(crate) limits: Limits,
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
