@@ -91,8 +91,7 @@
 /// - `timeout`: the forkserver kills; the error says so ([`ErrorKind::TimedOut`]).
 /// - `cpu`: the forkserver looks at the processor time that the kernel counts, and kills; the error says so
 ///   ([`ErrorKind::CpuTimeExceeded`], which no worker can forge). The worker's start counts, a millisecond or less.
-///   Behind that stands `RLIMIT_CPU`, which knows whole seconds alone: where a worker keeps the forkserver from its work
-///   (with `allow(signal)`, and before Landlock ABI 6), it has up to the next one.
+///   Behind that stands `RLIMIT_CPU`, which knows whole seconds alone.
 /// - `memory`: an allocation fails, which ends most programs: an abort, with a [`Hint`].
 /// - `open_files`: `EMFILE` to the body. Descriptors that are handed over do not count, nor do stdin, stdout, stderr and
 ///   the channel to the host.

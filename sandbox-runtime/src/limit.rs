@@ -12,7 +12,8 @@ const OWN: u64 = 4;
 
 /// Sets all of them; `handed_over` are the descriptors that the body finds beside the worker's own.
 pub(crate) fn apply(limits: &Limits, handed_over: &VecDeque<OwnedFd>) -> io::Result<()> {
-    set(Resource::Core, 0)?;
+    // 0 would not keep a core dump from a program that the kernel starts for it (core(5)).
+    set(Resource::Core, 1)?;
     // In whole seconds, as the kernel counts; finer, the forkserver does.
     let seconds = limits.cpu.map(|limit| limit.as_secs().saturating_add(1));
     let open_files = limits.open_files.map(|most| first_too_many(most, handed_over));

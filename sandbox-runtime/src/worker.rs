@@ -6,13 +6,13 @@ use crate::enforce::{Enforced, LockError};
 use crate::error::Cause;
 use crate::limit;
 use crate::sys::image::Image;
-use crate::sys::process;
+use crate::sys::{self, process};
 use crate::wire::{self, Job, Kind, Received};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec};
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, Signal};
+use rustix::process::{DumpableBehavior, Pid, Signal};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -55,7 +55,7 @@ pub(crate) fn run(channels: [OwnedFd; 2], parent: Pid) -> ! {
     let received = Received::from_channel(job.as_fd());
     drop(job);
     let refusal = match received.map_err(|error| Refusal { what: error.to_string(), cause: None }) {
-        Ok(received) => match settle_in(received) {
+        Ok(received) => match settle_in(received, parent) {
             Ok(ready) => ready.run(reply.as_fd()),
             Err(refusal) => refusal,
         },
@@ -73,7 +73,7 @@ fn detach([job, reply]: &[OwnedFd; 2], parent: Pid) -> io::Result<[OwnedFd; 2]> 
         return Err(io::ErrorKind::NotConnected.into());
     }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    // Their dispositions are those of the forkserver, which has reset them.
+    // Their dispositions are those of the forkserver, which has reset them. Timers did not come along.
     process::unblock_signals();
     // Above both numbers first, so that neither assignment closes the other.
     let job = fcntl_dupfd_cloexec(job, JOB + 1)?;
@@ -96,7 +96,7 @@ struct Ready {
 }
 
 /// Everything between reading the job and running the body.
-fn settle_in(received: Received) -> Result<Ready, Refusal> {
+fn settle_in(received: Received, forkserver: Pid) -> Result<Ready, Refusal> {
     let Received { job, arguments, stdio, directory, mut locks, fds } = received;
     take_stdio(&job, stdio).map_err(Refusal::new("stdio"))?;
     match directory {
@@ -113,6 +113,7 @@ fn settle_in(received: Received) -> Result<Ready, Refusal> {
     if !job.program {
         std::panic::set_hook(Box::new(note_panic));
     }
+    hide(&job).map_err(Refusal::new("sigaction, prctl"))?;
     let refused = |error: LockError| {
         let cause = error.cause.clone();
         Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
@@ -120,7 +121,7 @@ fn settle_in(received: Received) -> Result<Ready, Refusal> {
     locks.make_ruleset().map_err(refused)?;
     // Behind the ruleset, which takes a descriptor, and before the filter, which need not let it pass.
     limit::apply(&job.limits, &fds).map_err(Refusal::new("setrlimit"))?;
-    let enforced = locks.close().map_err(refused)?;
+    let enforced = locks.close_worker(forkserver).map_err(refused)?;
     Ok(Ready { enforced, entry, arguments, fds, program: job.program })
 }
 
@@ -144,6 +145,18 @@ fn environment(job: &Job) -> Vec<(CString, CString)> {
     variables
         .filter_map(|(name, value)| Some((CString::new(name).ok()?, CString::new(value).ok()?)))
         .collect()
+}
+
+/// No stranger looks into it, nor does a program that the kernel hands core dumps to. What is not dumpable belongs to root
+/// in `/proc`, and so could not look at itself there.
+fn hide(job: &Job) -> io::Result<()> {
+    if !job.grants_proc {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    }
+    if !job.directory {
+        sys::seccomp::answer_fstat()?;
+    }
+    Ok(())
 }
 
 impl Ready {

@@ -43,8 +43,7 @@ pub enum Promise {
     UncountedMemory,
     /// At most so much wall time.
     Timeout,
-    /// At most so much processor time. A worker that can keep the forkserver from its work (with `allow(signal)`, and
-    /// before Landlock ABI 6) has up to the next whole second, in which the kernel counts.
+    /// At most so much processor time.
     Cpu,
     /// At most so many descriptors.
     OpenFiles,
@@ -108,8 +107,6 @@ pub enum Layer {
     Forkserver,
     /// The worker was given nothing else.
     Nothing,
-    /// The default-deny filter of `process`, which this version does not have yet.
-    DefaultDenyFilter,
 }
 
 impl Layer {
@@ -118,10 +115,9 @@ impl Layer {
             Layer::Landlock(least) => kernel.abi >= least,
             Layer::LandlockWithout(erratum) => kernel.abi > 0 && kernel.has_fix(erratum),
             Layer::Filter => kernel.seccomp,
-            // Without the signal scope a worker could stop the forkserver that is to kill it.
-            Layer::Forkserver => placement == Placement::Process && kernel.abi >= 6,
+            // Without a filter a worker could stop the forkserver that is to kill it.
+            Layer::Forkserver => placement == Placement::Process && kernel.seccomp,
             Layer::Rlimit | Layer::Nothing => placement == Placement::Process,
-            Layer::DefaultDenyFilter => false,
         }
     }
 }
@@ -162,7 +158,6 @@ impl Lost {
                     format!("the fix of Landlock's erratum {}", erratum.number())
                 }
                 Layer::Filter => "seccomp filters".into(),
-                Layer::DefaultDenyFilter => "the default-deny filter that this version lacks".into(),
                 Layer::Rlimit | Layer::Forkserver | Layer::Nothing => "placement `process`".into(),
             })
             .collect();
