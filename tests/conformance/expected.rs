@@ -2,7 +2,7 @@
 
 use crate::probe::{Probe, Side};
 use crate::stage::View;
-use libc::{EACCES, ENOENT, ENOMEM, EPERM, EXDEV};
+use libc::{EACCES, EFBIG, EMFILE, ENOENT, ENOMEM, EPERM, EXDEV};
 use sandboxed::{Access, Layer, NetAccess, Placement, Plan, Promise};
 
 /// The errno, or 0; `free` is what it answers outside of a sandbox.
@@ -44,6 +44,8 @@ fn refusal(promise: Promise) -> i32 {
         Promise::IoUring | Promise::NewProcesses | Promise::OtherSystemCalls => EPERM,
         Promise::UncountedMemory => EPERM,
         Promise::Memory => ENOMEM,
+        Promise::OpenFiles => EMFILE,
+        Promise::FileSize => EFBIG,
         Promise::HostStdio | Promise::Environment => ENOENT,
         other => panic!("{other:?} is held now: say here how its refusal shows"),
     }
