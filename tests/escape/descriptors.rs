@@ -107,7 +107,7 @@ pub fn attempts() -> Vec<Attempt> {
         }),
         harmless(
             "offset_of_the_hosts_stdin",
-            |_| Ok(call!(SYS_lseek, 0, 1, libc::SEEK_SET)? - 1),
+            |_| call!(SYS_lseek, 0, 1, libc::SEEK_SET).map(|_| 0),
             |_| {
                 // Where it is a file at all.
                 let now = seek(rustix::stdio::stdin(), rustix::fs::SeekFrom::Current(0));

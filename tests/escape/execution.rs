@@ -119,8 +119,14 @@ pub fn attempts() -> Vec<Attempt> {
             .outside(|s| run(s, empty_path)),
         refused("execve_in_place", EACCES, true_by_path).in_place().outside(|s| run(s, true_by_path)),
         refused("memfd_create", EPERM, |_| call!(SYS_memfd_create, "memory", 0)),
-        refused("memfd_create_with_execute", EPERM, |_| call!(SYS_memfd_create, "memory", 0))
+        refused("memfd_create_with_execute", EACCES, |_| call!(SYS_memfd_create, "memory", 0))
             .under(|w| Policy::new().execute(w.granted())),
+        // MFD_NOEXEC_SEAL: it could not be executed, and is memory all the same.
+        refused("memfd_create_never_executable", EPERM, |_| call!(SYS_memfd_create, "memory", 8))
+            .under(|w| Policy::new().execute(w.granted()))
+            .or_not_here(&[libc::EINVAL]),
+        refused("memfd_create_without_a_limit", EACCES, |_| call!(SYS_memfd_create, "memory", 0))
+            .under(|w| Policy::new().execute(w.granted()).memory(Memory::Unlimited)),
         refused("memfd_secret", EPERM, |_| crate::raw::syscall(447, [0.into()])),
         refused("map_executable", EACCES, |s| attack::map(s.given, EXEC, PRIVATE)).given(program),
         refused("map_executable_and_shared", EACCES, |s| attack::map(s.given, EXEC, libc::MAP_SHARED))

@@ -50,8 +50,9 @@ fn looked_at() -> Vec<Attempt> {
             open_with(&Stage { text: "other/cut".into(), ..s.clone() })
         }),
         secret("open_with_no_access", open_with).with(libc::O_ACCMODE),
-        secret("open_at_2", open2),
-        secret("open_at_2_path", open2).with(libc::O_PATH),
+        // Its flags lie in memory: libcs take the older call.
+        refused("open_at_2", libc::ENOSYS, open2).at("secret"),
+        refused("open_at_2_path", libc::ENOSYS, open2).at("secret").with(libc::O_PATH),
         refused("open_a_missing_file", EACCES, open_with).at("missing").reaches(libc::ENOENT),
         refused("open_a_directory", EACCES, open_with).at("").with(libc::O_DIRECTORY),
         refused("open_the_root", EACCES, |_| call!(SYS_openat, AT_FDCWD, "/", libc::O_PATH)),
@@ -64,12 +65,16 @@ fn looked_at() -> Vec<Attempt> {
         })
         .at("missing")
         .reaches(libc::ENOENT),
-        secret("statx", |s| {
+        refused("statx", libc::ENOSYS, |s| {
             syscall(libc::SYS_statx, [AT_FDCWD.into(), at(s), 0.into(), 0x7ff.into(), out()])
-        }),
+        })
+        .at("secret"),
         secret("statfs", |s| syscall(libc::SYS_statfs, [at(s), out()])),
         secret("faccessat", |s| syscall(libc::SYS_faccessat, [AT_FDCWD.into(), at(s), 0.into()])),
-        secret("faccessat2", |s| syscall(libc::SYS_faccessat2, [AT_FDCWD.into(), at(s), 0.into(), 0.into()])),
+        refused("faccessat2", libc::ENOSYS, |s| {
+            syscall(libc::SYS_faccessat2, [AT_FDCWD.into(), at(s), 0.into(), 0.into()])
+        })
+        .at("secret"),
         refused("readlink", EACCES, |s| {
             syscall(libc::SYS_readlinkat, [AT_FDCWD.into(), at(s), out(), (OUT as u64).into()])
         })
@@ -254,7 +259,9 @@ fn older() -> Vec<Attempt> {
         refused("old_link", EACCES, |s| syscall(libc::SYS_link, [Argument::from(&*s.world.secret()), at(s)]))
             .at("other/old-link"),
         secret("old_rename", |s| syscall(libc::SYS_rename, [at(s), at(s)])),
-        secret("uselib", |s| syscall(libc::SYS_uselib, [at(s)])).beside(|_| call!(SYS_getpid)),
+        refused("uselib", libc::ENOSYS, |s| syscall(libc::SYS_uselib, [at(s)]))
+            .at("secret")
+            .beside(|_| call!(SYS_getpid)),
     ]
 }
 

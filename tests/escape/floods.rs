@@ -94,7 +94,7 @@ pub fn attempts() -> Vec<Attempt> {
         ends("output", Found::TimedOut, print).under(quiet).beside(fine),
         ends("errors", Found::TimedOut, print_errors).under(quiet).beside(fine),
         ends("threads", error(libc::EAGAIN), threads).under(small).beside(fine),
-        ends("recursion", Found::Signal(libc::SIGABRT), |_| Ok(recurse(0) as i64)).under(small).beside(fine),
+        ends("recursion", Found::Signal(libc::SIGSEGV), |_| Ok(recurse(0) as i64)).under(small).beside(fine),
         ends("stopped", Found::TimedOut, stop).under(short).beside(fine),
         ends("descriptors", error(libc::EMFILE), descriptors).beside(fine),
         ends("crash", Found::Signal(libc::SIGSEGV), |_| {

@@ -106,8 +106,8 @@ pub fn attempts() -> Vec<Attempt> {
         refused("truncate", EACCES, |s| syscall(libc::SYS_truncate, [granted(s, "file"), 7.into()]))
             .under(reading),
         refused("hard_link_in", EXDEV, link_in).under(changing),
-        refused("hard_link_in_without_writing", EXDEV, link_in).under(reading),
-        refused("rename_in", EXDEV, rename_in).under(changing).outside(|s| {
+        refused("hard_link_in_without_writing", EACCES, link_in).under(reading),
+        refused("rename_in", EACCES, rename_in).under(changing).outside(|s| {
             let other = s.world.directory.join("other/movable");
             std::fs::write(&other, "x")?;
             let to = Argument::from(&*new_name(s, "moved"));
@@ -116,7 +116,7 @@ pub fn attempts() -> Vec<Attempt> {
                 [AT_FDCWD.into(), Argument::from(&*other), AT_FDCWD.into(), to, 0.into()],
             )
         }),
-        refused("rename_out", EXDEV, |s| {
+        refused("rename_out", EACCES, |s| {
             let to = s.world.directory.join("other/moved-out");
             std::fs::write(new_name(s, "own"), "x")?;
             let from = Argument::from(&*new_name(s, "own"));
@@ -195,8 +195,9 @@ pub fn attempts() -> Vec<Attempt> {
         })
         .under(reading)
         .in_place(),
-        refused("device_of_the_machine", EACCES, |_| call!(SYS_openat, AT_FDCWD, "/dev/mem", libc::O_RDONLY))
-            .under(|_| Policy::new().read("/usr"))
-            .or_not_here(&[libc::ENOENT]),
+        refused("device_of_the_machine", EACCES, |_| {
+            call!(SYS_openat, AT_FDCWD, "/dev/kmsg", libc::O_RDONLY)
+        })
+        .under(|_| Policy::new().read("/usr")),
     ]
 }

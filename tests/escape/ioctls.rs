@@ -21,7 +21,6 @@ const TIOCSIG: u64 = 0x4004_5436;
 const FS_IOC_SETFLAGS: u64 = 0x4008_6602;
 const FS_IOC32_SETFLAGS: u64 = 0x4004_6602;
 const FS_IOC_FSSETXATTR: u64 = 0x401c_5820;
-const FICLONE: u64 = 0x4004_9409;
 const FIOASYNC: u64 = 0x5452;
 const SIOCGIFCONF: u64 = 0x8912;
 const SIOCSIFFLAGS: u64 = 0x8914;
@@ -51,8 +50,10 @@ fn with_zeroes(s: &Stage) -> Tried {
     syscall(libc::SYS_ioctl, [s.given.into(), s.number.into(), [0u8; 64][..].into()])
 }
 
-fn with_a_one(s: &Stage) -> Tried {
-    syscall(libc::SYS_ioctl, [s.given.into(), s.number.into(), 1.into()])
+/// Who takes a terminal is told of its end.
+fn hung_up(s: &Stage) -> Tried {
+    crate::sys::catch(libc::SIGHUP);
+    with_zeroes(s)
 }
 
 pub fn attempts() -> Vec<Attempt> {
@@ -68,8 +69,8 @@ pub fn attempts() -> Vec<Attempt> {
         on_terminal("tiocsti_with_all_high_bits", 0xffff_ffff_0000_0000 | TIOCSTI),
         on_terminal("tioclinux", TIOCLINUX),
         on_terminal("tioclinux_with_high_bits", high(TIOCLINUX)),
-        on_terminal("tiocsctty", TIOCSCTTY),
-        on_terminal("tiocsctty_with_high_bits", high(TIOCSCTTY)),
+        on_terminal("tiocsctty", TIOCSCTTY).outside(hung_up),
+        on_terminal("tiocsctty_with_high_bits", high(TIOCSCTTY)).outside(hung_up),
         on_terminal("tiocspgrp", TIOCSPGRP),
         on_terminal("tiocgpgrp", TIOCGPGRP),
         on_terminal("tiocnotty", TIOCNOTTY),
@@ -95,10 +96,6 @@ pub fn attempts() -> Vec<Attempt> {
             .with(FS_IOC_FSSETXATTR)
             .given(file)
             .or_not_here(&[libc::ENOTTY]),
-        refused("ficlone", EACCES, with_a_one)
-            .with(FICLONE)
-            .given(file)
-            .or_not_here(&[libc::EBADF, libc::EXDEV]),
         refused("unknown_command", EACCES, with_zeroes)
             .with(0xdead_beefu32)
             .given(file)
@@ -106,7 +103,7 @@ pub fn attempts() -> Vec<Attempt> {
         refused("signals_to_the_owner", EACCES, with_zeroes).with(FIOASYNC).given(unix_socket),
         refused("interfaces", EACCES, with_zeroes).with(SIOCGIFCONF).given(socket),
         refused("interface_flags", EACCES, with_zeroes).with(SIOCSIFFLAGS).given(socket),
-        refused("ethtool", EACCES, with_zeroes).with(SIOCETHTOOL).given(socket),
+        refused("ethtool", EACCES, with_zeroes).with(SIOCETHTOOL).given(socket).reaches(libc::EFAULT),
         refused("namespace_of_a_socket", EACCES, with_zeroes).with(SIOCGSKNS).given(socket),
         refused("file_of_a_socket", EACCES, with_zeroes)
             .with(SIOCUNIXFILE)

@@ -4,6 +4,15 @@ use crate::attempt::{Attempt, refused};
 use crate::raw::syscall;
 use libc::{EBADF, EFAULT, EINVAL, EPERM};
 
+/// The call is of the few that answer with 32 bits.
+#[cfg(target_arch = "x86_64")]
+fn as_int(value: i64) -> crate::attempt::Tried {
+    match value as i32 {
+        error if error < 0 => Err(std::io::Error::from_raw_os_error(-error)),
+        value => Ok(i64::from(value)),
+    }
+}
+
 pub fn attempts() -> Vec<Attempt> {
     let mut all = vec![
         refused("bpf_map", EPERM, |_| {
@@ -62,7 +71,8 @@ pub fn attempts() -> Vec<Attempt> {
     #[cfg(target_arch = "x86_64")]
     all.extend([
         refused("modify_ldt", EPERM, |_| call!(SYS_modify_ldt, 0, &[0u8; 16][..], 16)),
-        refused("modify_ldt_write", EPERM, |_| call!(SYS_modify_ldt, 1, &[0u8; 16][..], 15)).reaches(EINVAL),
+        refused("modify_ldt_write", EPERM, |_| as_int(call!(SYS_modify_ldt, 1, &[0u8; 16][..], 15)?))
+            .reaches(EINVAL),
         refused("iopl", EPERM, |_| call!(SYS_iopl, 0)),
         refused("iopl_of_the_machine", EPERM, |_| call!(SYS_iopl, 4)).reaches(EINVAL),
         refused("ioperm", EPERM, |_| call!(SYS_ioperm, 0, 0, 1)).reaches(EINVAL),

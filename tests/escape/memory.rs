@@ -47,18 +47,22 @@ fn of_host(name: &'static str) -> Attempt {
     refused(format!("{name}_of_host"), EACCES, |s| open_of(s.world.host, &s.text)).at(name)
 }
 
-/// The content is what is asked for when the file is read. Links are followed.
+/// Some files of `/proc/PID` can be opened by anybody, and only reading them is refused.
+fn read_of(pid: i32, name: &str) -> Tried {
+    let file = owned(call!(SYS_openat, libc::AT_FDCWD, &*format!("/proc/{pid}/{name}"), libc::O_RDONLY)?);
+    let fd = file.as_raw_fd();
+    match call!(SYS_read, fd, &[0u8; 256][..], 256) {
+        Err(error) if error.raw_os_error() == Some(libc::EISDIR) => {
+            call!(SYS_getdents64, fd, &[0u8; 512][..], 512)
+        }
+        read => read,
+    }
+}
+
 fn with_proc(name: &'static str) -> Attempt {
-    let read = |s: &Stage| {
-        let file = owned(call!(
-            SYS_openat,
-            libc::AT_FDCWD,
-            &*format!("/proc/{}/{}", s.world.host, s.text),
-            libc::O_RDONLY
-        )?);
-        Ok(i64::from(file.as_raw_fd()))
-    };
-    refused(format!("{name}_of_host_with_proc"), EACCES, read).at(name).under(|_| Policy::new().read("/proc"))
+    refused(format!("{name}_of_host_with_proc"), EACCES, |s| read_of(s.world.host, &s.text))
+        .at(name)
+        .under(|_| Policy::new().read("/proc"))
 }
 
 fn pidfd(pid: i32) -> Tried {
@@ -104,10 +108,12 @@ pub fn attempts() -> Vec<Attempt> {
             .map(of_host),
     );
     all.extend(
-        ["environ", "maps", "auxv", "root/etc", "cwd", "fd/1", "exe", "pagemap", "syscall", "map_files"]
+        ["environ", "maps", "auxv", "root/etc", "cwd", "fd/1", "exe", "pagemap", "smaps", "io", "stack"]
             .map(with_proc),
     );
     all.extend([
+        refused("syscall_of_host_with_proc", EPERM, |s| read_of(s.world.host, "syscall"))
+            .under(|_| Policy::new().read("/proc")),
         refused("mem_of_self", EACCES, |_| open_of(std::process::id().cast_signed(), "mem")),
         refused("mem_of_self_for_writing_with_proc", EACCES, |_| {
             call!(SYS_openat, libc::AT_FDCWD, "/proc/self/mem", libc::O_RDWR)
@@ -143,7 +149,9 @@ pub fn attempts() -> Vec<Attempt> {
         refused("pidfd_getfd", EPERM, steal),
         refused("pidfd_getfd_alone", EPERM, |_| call!(SYS_pidfd_getfd, -1, 0, 0)).reaches(EBADF),
         refused("move_pages", EPERM, |s| call!(SYS_move_pages, s.world.host, 0, 0, 0, 0, 0)),
-        refused("migrate_pages", EPERM, |s| call!(SYS_migrate_pages, s.world.host, 0, 0, 0)),
+        refused("migrate_pages", EPERM, |s| {
+            call!(SYS_migrate_pages, s.world.host, 8, &[1u8; 8][..], &[1u8; 8][..])
+        }),
         refused("userfaultfd", EPERM, |_| call!(SYS_userfaultfd, libc::O_CLOEXEC | 1)),
         refused("robust_list", EPERM, |s| {
             call!(SYS_get_robust_list, s.world.host, &[0u8; 8][..], &[0u8; 8][..])

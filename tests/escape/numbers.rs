@@ -24,6 +24,7 @@ pub fn attempts() -> Vec<Attempt> {
                 [(-1).into(), 0.into(), 0.into(), 0.into()],
             )
         })
+        .reaches(libc::ESRCH)
         .or_not_here(&[ENOSYS]),
     ];
     #[cfg(target_arch = "x86_64")]

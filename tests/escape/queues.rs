@@ -25,8 +25,8 @@ pub fn attempts() -> Vec<Attempt> {
             let id = call!(SYS_semget, 0, 1, CREATE)? as i32;
             call!(SYS_semctl, id, 0, 0, 0)
         }),
-        refused("semop", EPERM, |_| call!(SYS_semop, -1, 0, 1)).reaches(EINVAL),
-        refused("semtimedop", EPERM, |_| call!(SYS_semtimedop, -1, 0, 1, 0)).reaches(EINVAL),
+        refused("semop", EPERM, |_| call!(SYS_semop, -1, &[0u8; 6][..], 1)).reaches(EINVAL),
+        refused("semtimedop", EPERM, |_| call!(SYS_semtimedop, -1, &[0u8; 6][..], 1, 0)).reaches(EINVAL),
         refused("semctl", EPERM, |_| call!(SYS_semctl, -1, 0, 12, 0)).reaches(EINVAL),
         refused("msgget", EPERM, |_| made!(SYS_msgget, SYS_msgctl, 0, CREATE)),
         refused("msgsnd", EPERM, |_| call!(SYS_msgsnd, -1, &[1u8; 16][..], 1, 0)).reaches(EINVAL),
