@@ -26,6 +26,7 @@ macro_rules! call {
     };
 }
 
+mod beyond;
 mod descriptors;
 mod execution;
 mod files;
@@ -58,7 +59,7 @@ use std::sync::{Arc, Mutex};
 
 /// Every attempt, in an order that is the same in each process of this program.
 fn attempts() -> Vec<Attempt> {
-    let classes: [(&str, fn() -> Vec<Attempt>); 23] = [
+    let classes: [(&str, fn() -> Vec<Attempt>); 24] = [
         ("descriptors", descriptors::attempts),
         ("memory", memory::attempts),
         ("signals", signals::attempts),
@@ -82,6 +83,7 @@ fn attempts() -> Vec<Attempt> {
         ("processes", processes::attempts),
         ("floods", floods::attempts),
         ("terminal", terminal::attempts),
+        ("beyond", beyond::attempts),
     ];
     let named = |(class, attempts): (&str, fn() -> Vec<Attempt>)| {
         let name = move |attempt: Attempt| attempt.of_class(class);
