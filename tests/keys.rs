@@ -32,8 +32,9 @@ fn meaning(key: &Key) -> Meaning {
         "process" => Meaning::Placement(Placement::Process),
         "thread" => Meaning::Placement(Placement::Thread),
         "in_place" => Meaning::Placement(Placement::InPlace),
-        "strict" => policies(vec![new().strict()]),
-        "best_effort" => policies(vec![new().best_effort()]),
+        // Without grants everything is held in a worker, on every kernel.
+        "strict" => Meaning::Policies(vec![(new().read("/usr").strict(), new().read("/usr"))]),
+        "best_effort" => Meaning::Policies(vec![(new().read("/usr").best_effort(), new().read("/usr"))]),
         "read" => policies(vec![new().read("/usr")]),
         "write" => policies(vec![new().write("/var/cache")]),
         "execute" => policies(vec![new().execute("/usr/bin")]),
@@ -48,6 +49,9 @@ fn meaning(key: &Key) -> Meaning {
         "preset" => policies(words(key).map(|word| new().preset(preset(word))).collect()),
         "timeout" => policies(vec![new().timeout(Duration::from_secs(2)), new().timeout(Timeout::Never)]),
         "memory" => policies(vec![new().memory(256u64 << 20), new().memory(Memory::Unlimited)]),
+        "cpu" => policies(vec![new().cpu(Duration::from_secs(1)), new().cpu(Duration::from_millis(1))]),
+        "open_files" => policies(vec![new().open_files(16), new().open_files(1 << 20)]),
+        "file_size" => policies(vec![new().file_size(1), new().file_size(1 << 20)]),
         "env" => policies(vec![new().env(["LANG"])]),
         "stdio" => {
             Meaning::Policies(words(key).map(|word| (new().stdio(stdio(word)), beside(word))).collect())

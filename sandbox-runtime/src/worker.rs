@@ -2,8 +2,9 @@
 
 use crate::call::{Call, Caller, Entry};
 use crate::codec::{Incoming, Outgoing};
-use crate::enforce::Enforced;
+use crate::enforce::{Enforced, LockError};
 use crate::error::Cause;
+use crate::limit;
 use crate::sys::image::Image;
 use crate::sys::{self, process};
 use crate::wire::{self, Job, Kind, Received};
@@ -11,7 +12,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec};
 use rustix::pipe::PipeFlags;
-use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal};
+use rustix::process::{DumpableBehavior, Pid, Signal};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -104,7 +105,6 @@ fn settle_in(received: Received, forkserver: Pid) -> Result<Ready, Refusal> {
     }
     .map_err(|errno| Refusal::new("working directory")(errno.into()))?;
     process::set_environment(&environment(&job)).map_err(Refusal::new("environment"))?;
-    limit(&job).map_err(Refusal::new("setrlimit"))?;
     let entry = Image::ours().and_then(|image| image.function_at::<Entry>(job.entry));
     let entry = entry.ok_or_else(|| Refusal { what: "no function at that offset".into(), cause: None })?;
     let name = job.function.rsplit("::").next().unwrap_or_default();
@@ -114,10 +114,14 @@ fn settle_in(received: Received, forkserver: Pid) -> Result<Ready, Refusal> {
         std::panic::set_hook(Box::new(note_panic));
     }
     hide(&job).map_err(Refusal::new("sigaction, prctl"))?;
-    let enforced = locks.make_ruleset().and_then(|()| locks.close_worker(forkserver)).map_err(|error| {
+    let refused = |error: LockError| {
         let cause = error.cause.clone();
         Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
-    })?;
+    };
+    locks.make_ruleset().map_err(refused)?;
+    // Behind the ruleset, which takes a descriptor, and before the filter, which need not let it pass.
+    limit::apply(&job.limits, &fds).map_err(Refusal::new("setrlimit"))?;
+    let enforced = locks.close_worker(forkserver).map_err(refused)?;
     Ok(Ready { enforced, entry, arguments, fds, program: job.program })
 }
 
@@ -151,19 +155,6 @@ fn hide(job: &Job) -> io::Result<()> {
     }
     if !job.directory {
         sys::seccomp::answer_fstat()?;
-    }
-    Ok(())
-}
-
-fn limit(job: &Job) -> io::Result<()> {
-    let limit =
-        |resource, most| rustix::process::setrlimit(resource, Rlimit { current: most, maximum: most });
-    // 0 would not keep a core dump from a program that the kernel starts for it (core(5)).
-    limit(Resource::Core, Some(1))?;
-    if let Some(bytes) = job.memory {
-        // A limit that is lower already stays: only privileges could raise it.
-        let present = rustix::process::getrlimit(Resource::As).maximum;
-        limit(Resource::As, Some(present.map_or(bytes, |present| present.min(bytes))))?;
     }
     Ok(())
 }

@@ -43,6 +43,12 @@ pub enum Promise {
     UncountedMemory,
     /// At most so much wall time.
     Timeout,
+    /// At most so much processor time.
+    Cpu,
+    /// At most so many descriptors.
+    OpenFiles,
+    /// No file is made longer than this.
+    FileSize,
     /// The host's terminal and output streams cannot be reached.
     HostStdio,
     /// No environment variables but the named.
@@ -76,6 +82,9 @@ impl fmt::Display for Promise {
                 f.write_str("no memory that the limit does not count (memfd, System V)")
             }
             Promise::Timeout => f.write_str("at most the given wall time"),
+            Promise::Cpu => f.write_str("at most the given processor time"),
+            Promise::OpenFiles => f.write_str("at most the given number of descriptors"),
+            Promise::FileSize => f.write_str("no file longer than the given size"),
             Promise::HostStdio => f.write_str("the host's terminal and output streams are out of reach"),
             Promise::Environment => f.write_str("no environment variables but the named"),
         }

@@ -68,7 +68,15 @@ pub(crate) fn answer_fstat() -> io::Result<()> {
 const REGISTERS: [usize; 4] =
     [libc::REG_RDI as usize, libc::REG_RSI as usize, libc::REG_RDX as usize, libc::REG_RAX as usize];
 
-extern "C" fn on_trap(_: c_int, _: *mut siginfo_t, context: *mut c_void) {
+/// `SYS_SECCOMP` of `siginfo.h`: a filter sent it, not somebody by `kill`.
+const SYS_SECCOMP: c_int = 1;
+
+extern "C" fn on_trap(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes what it knows of the signal, which nobody changes meanwhile.
+    let info = unsafe { &*info };
+    if info.si_code != SYS_SECCOMP {
+        super::process::end_by(signal);
+    }
     // SAFETY: the kernel passes the context of the interrupted thread, which this thread alone may change meanwhile.
     let context = unsafe { &mut *context.cast::<ucontext_t>() };
     #[cfg(target_arch = "x86_64")]

@@ -247,7 +247,8 @@ fn process(name: &str, cases: &mut Vec<Case>) -> Action {
 fn descriptors(name: &str, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
     match name {
         "ioctl" if plan.ioctl => {
-            cases.push(case([Test::is(1, &IOCTLS)], Action::Allow));
+            // Where metadata may not be changed, these were refused above.
+            cases.push(case([Test::is(1, &[&IOCTLS[..], &ATTRIBUTE_IOCTLS].concat())], Action::Allow));
             EACCES
         }
         "ioctl" => {
