@@ -31,7 +31,7 @@ fn values() -> Vec<u64> {
 
 /// Every plan: each field both ways.
 fn plans() -> impl Iterator<Item = FilterPlan> {
-    (0..1 << 15).step_by(37).chain([0, (1 << 15) - 1]).flat_map(|bits: u32| {
+    (0..1 << 16).step_by(73).chain([0, (1 << 16) - 1]).flat_map(|bits: u32| {
         let bit = move |index: u32| bits >> index & 1 == 1;
         let plan = move |mark| FilterPlan {
             mark,
@@ -43,6 +43,7 @@ fn plans() -> impl Iterator<Item = FilterPlan> {
             truncate: bit(7),
             whiteout: bit(8),
             paths: bit(9),
+            write: bit(15),
             ioctl: bit(10),
             uncounted_memory: bit(11),
             processes: bit(12),
