@@ -3,7 +3,7 @@
 use crate::layout::{kinds, tree};
 use crate::words::*;
 use libc::{EISDIR, ENOTDIR, ENOTEMPTY};
-use sandboxed::Access;
+use sandboxed::{Access, Placement};
 
 pub fn rows() -> Vec<Row> {
     let kinds = [

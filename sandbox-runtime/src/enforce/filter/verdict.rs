@@ -217,7 +217,9 @@ fn reading(name: &str, cases: &mut Vec<Case>) -> Action {
         "openat2" => return ENOSYS,
         _ => return Action::Allow,
     };
-    cases.push(case([Test::has_none(flags, O_ACCMODE)], Action::Allow));
+    // With both bits it is opened for neither reading nor writing.
+    let unwritten = [libc::O_RDONLY as u32, O_ACCMODE];
+    cases.push(case([Test::is(flags, &unwritten).under(O_ACCMODE)], Action::Allow));
     EACCES
 }
 
