@@ -106,7 +106,7 @@ fn spin_when_told(mut channel: std::os::unix::net::UnixStream) -> Result<(), Err
     Ok(())
 }
 
-/// With the soft limit at the hard one the kernel sends `SIGKILL`, and no `SIGXCPU` before.
+/// With the soft limit at the hard one the kernel sends `SIGKILL`, and no `SIGXCPU` before: that would be another error.
 #[test]
 fn the_kernel_ends_it_where_the_forkserver_does_not() {
     let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
@@ -119,9 +119,7 @@ fn the_kernel_ends_it_where_the_forkserver_does_not() {
     sys::kill(forkserver, libc::SIGSTOP).unwrap();
     ours.write_all(b"!").unwrap();
     worker.until_gone();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", worker.pid)).unwrap();
     sys::kill(forkserver, libc::SIGCONT).unwrap();
-    assert_eq!(stat.split_ascii_whitespace().last(), Some("9"), "its wait status: {stat}");
     let error = call.join().unwrap().unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::CpuTimeExceeded { limit: Duration::from_millis(100) });
 }
