@@ -336,6 +336,35 @@ fn limits_are_hard() {
     assert_eq!(limits_of(5).unwrap(), [300 << 20, 2, 24, 5].map(|limit| [Some(limit); 2]));
 }
 
+/// Lowers each of its limits and raises it again, soft and hard; the errnos of raising.
+#[sandboxed(memory = "1GiB", cpu = "1h", open_files = 100, file_size = "1GiB")]
+fn raise_limits() -> Result<Vec<i32>, Error> {
+    let all = [
+        Resource::As,
+        Resource::Cpu,
+        Resource::Nofile,
+        Resource::Fsize,
+        Resource::Sigpending,
+        Resource::Core,
+    ];
+    let set = |resource, most| {
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        setrlimit(resource, limit).map_or_else(Errno::raw_os_error, |()| 0)
+    };
+    let try_one = |resource| {
+        let most = getrlimit(resource).maximum.expect("a limit");
+        assert_eq!(set(resource, most - most / 10), 0, "a limit can be lowered");
+        set(resource, most + 1)
+    };
+    Ok(all.into_iter().map(try_one).collect())
+}
+
+/// Also by a worker of root, which has lost the capability for it.
+#[test]
+fn no_worker_raises_its_limits() {
+    assert_eq!(raise_limits().unwrap(), [libc::EPERM; 6]);
+}
+
 /// A core file of a program that crashes there, if the kernel writes such.
 fn crash_in(directory: &std::path::Path) -> bool {
     let status = Command::new("/bin/sh").args(["-c", "kill -SEGV $$"]).current_dir(directory).status();

@@ -408,6 +408,29 @@ fn every_way_has_its_bound() {
     }
 }
 
+fn larger_socket() -> Result<(), Error> {
+    let flags = SocketFlags::CLOEXEC;
+    let (socket, _) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).expect("a pair");
+    sockopt::set_socket_send_buffer_size(&socket, MIB).expect("it is not refused");
+    Ok(())
+}
+
+#[sandboxed(tcp_connect = 80)]
+fn larger_socket_beside_the_network() -> Result<(), Error> {
+    larger_socket()
+}
+
+#[sandboxed(memory = "unlimited")]
+fn larger_socket_without_a_limit() -> Result<(), Error> {
+    larger_socket()
+}
+
+#[test]
+fn buffers_grow_where_nothing_counts_them_anyway() {
+    larger_socket_beside_the_network().unwrap();
+    larger_socket_without_a_limit().unwrap();
+}
+
 /// Most of the limit can be had, in one piece and in many.
 #[test]
 fn what_is_below_the_limit_is_there() {
