@@ -106,7 +106,10 @@ impl<'a> Server<'a> {
                 }
             }
             Ok(Some((Request::Restrict { ruleset, filter }, mut fds))) => {
-                self.restrict(ruleset, &Locks { ruleset: fds.pop(), recipe: None, filter });
+                self.restrict(
+                    ruleset,
+                    &Locks { ruleset: fds.pop(), recipe: None, filter, capabilities: Vec::new() },
+                );
             }
             Err(Errno::AGAIN) => {}
             Ok(None) | Err(_) => self.end(),

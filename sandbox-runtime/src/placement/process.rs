@@ -131,6 +131,8 @@ impl Prepared<'_> {
             ruleset: self.locks.ruleset.is_some(),
             recipe: self.locks.recipe.as_ref().map(|recipe| recipe.plan.clone()),
             filter: self.locks.filter.clone(),
+            capabilities: self.locks.capabilities.clone(),
+            grants_proc: self.plan.grants_proc(),
             memory: self.plan.memory,
             env: self.environment(program),
         })

@@ -98,8 +98,6 @@ pub enum Layer {
     Forkserver,
     /// The worker was given nothing else.
     Nothing,
-    /// The default-deny filter of `process`, which this version does not have yet.
-    DefaultDenyFilter,
 }
 
 impl Layer {
@@ -108,10 +106,9 @@ impl Layer {
             Layer::Landlock(least) => kernel.abi >= least,
             Layer::LandlockWithout(erratum) => kernel.abi > 0 && kernel.has_fix(erratum),
             Layer::Filter => kernel.seccomp,
-            // Without the signal scope a worker could stop the forkserver that is to kill it.
-            Layer::Forkserver => placement == Placement::Process && kernel.abi >= 6,
+            // Without a filter a worker could stop the forkserver that is to kill it.
+            Layer::Forkserver => placement == Placement::Process && kernel.seccomp,
             Layer::Rlimit | Layer::Nothing => placement == Placement::Process,
-            Layer::DefaultDenyFilter => false,
         }
     }
 }
@@ -152,7 +149,6 @@ impl Lost {
                     format!("the fix of Landlock's erratum {}", erratum.number())
                 }
                 Layer::Filter => "seccomp filters".into(),
-                Layer::DefaultDenyFilter => "the default-deny filter that this version lacks".into(),
                 Layer::Rlimit | Layer::Forkserver | Layer::Nothing => "placement `process`".into(),
             })
             .collect();

@@ -8,5 +8,6 @@ pub(crate) mod fork_mark;
 pub(crate) mod image;
 pub(crate) mod landlock;
 pub(crate) mod process;
+pub(crate) mod seccomp;
 pub(crate) mod signalfd;
 pub(crate) mod spawn;

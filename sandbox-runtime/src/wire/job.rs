@@ -4,7 +4,7 @@ use super::frame::{HEADER, Kind, header};
 use super::{MOST_FDS, send};
 use crate::codec::Outgoing;
 use crate::enforce::{Filter, Locks, Recipe};
-use crate::plan::RulesetPlan;
+use crate::plan::{Capability, RulesetPlan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
@@ -29,6 +29,10 @@ pub(crate) struct Job {
     /// A ruleset to make, of whose paths descriptors come.
     pub(crate) recipe: Option<RulesetPlan>,
     pub(crate) filter: Option<Filter>,
+    /// The capabilities to keep.
+    pub(crate) capabilities: Vec<Capability>,
+    /// Whether it may look at itself in `/proc`.
+    pub(crate) grants_proc: bool,
     /// `RLIMIT_AS`.
     pub(crate) memory: Option<u64>,
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
@@ -140,7 +144,12 @@ impl Received {
         let ruleset = take(usize::from(job.ruleset))?.pop();
         let recipe =
             job.recipe.clone().map(|plan| take(plan.paths.len()).map(|paths| Recipe { plan, paths }));
-        let locks = Locks { ruleset, recipe: recipe.transpose()?, filter: job.filter.clone() };
+        let locks = Locks {
+            ruleset,
+            recipe: recipe.transpose()?,
+            filter: job.filter.clone(),
+            capabilities: job.capabilities.clone(),
+        };
         Ok(Received { job, arguments, stdio, directory, locks, fds })
     }
 }
