@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
+use tempfile::TempDir;
 
 /// May write files and directories below `dest`, read them back, and read the archive, which comes open. No links, no
 /// FIFOs, no devices: who opens what lies there afterwards need not fear where it leads. (`write = dest` would grant
@@ -46,7 +47,7 @@ pub struct Fate {
 
 pub struct Comparison {
     pub name: &'static str,
-    pub size: usize,
+    pub size: u64,
     pub without: Fate,
     pub with: Fate,
 }
@@ -58,22 +59,23 @@ const FLOOD: u64 = 32 << 20;
 /// the destination: what may crash is not run here.
 pub fn compare(index: usize, scale: Scale, program: fn(&Path, &Path) -> Command) -> io::Result<Comparison> {
     let (name, make) = SAMPLES[index];
-    let mut size = 0;
-    let mut fate = |run: &dyn Fn(&Path, &Path) -> io::Result<End>| {
-        let victim = Victim::new()?;
-        let bytes = make(victim.path(), scale)?;
-        size = bytes.len();
-        let archive = victim.path().join("inbox").join(name);
-        fs::write(&archive, &bytes)?;
-        let end = run(&archive, &victim.dest())?;
-        fs::remove_file(archive)?;
-        Ok::<_, io::Error>(Fate { harm: harm(&victim, &end)?, end })
+    let place = TempDir::new()?;
+    let (root, archive) = (place.path().join("victim"), place.path().join(name));
+    fs::write(&archive, make(&root, scale)?)?;
+    let size = fs::metadata(&archive)?.len();
+    // One after the other at the same place, which archives may name.
+    let fate = |run: &dyn Fn(&Path) -> io::Result<End>| {
+        let victim = Victim::new(root.clone())?;
+        let end = run(&victim.dest())?;
+        let fate = Fate { harm: harm(&victim, &end)?, end };
+        fs::remove_dir_all(&root)?;
+        Ok::<_, io::Error>(fate)
     };
-    let with = fate(&|archive, dest| {
-        let result = unpack_sandboxed(File::open(archive)?, dest);
+    let with = fate(&|dest| {
+        let result = unpack_sandboxed(File::open(&archive)?, dest);
         result.map_or_else(|error| end_of(&error), |items| Ok(End::Unpacked(items)))
     })?;
-    let mut without = fate(&|archive, dest| run_plainly(program(archive, dest)))?;
+    let mut without = fate(&|dest| run_plainly(program(&archive, dest)))?;
     if let End::Stopped(by) = &without.end {
         without.harm.push(format!("brought down by {by}"));
     }

@@ -17,7 +17,7 @@ pub fn print_head() {
 }
 
 pub fn print(row: &Comparison) {
-    let size = HumanBytes(row.size as u64).to_string();
+    let size = HumanBytes(row.size).to_string();
     let [without, with] = [&row.without, &row.with].map(cell);
     println!("{:NAME_WIDTH$} {size:>SIZE_WIDTH$}  {without}  {with}", row.name);
 }

@@ -7,9 +7,9 @@ use flate2::read::GzDecoder;
 use liblzma::read::XzDecoder;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Cursor, Read, Seek, Write};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 use tar::EntryType;
@@ -20,6 +20,7 @@ use zip::ZipArchive;
 pub struct Item {
     pub name: String,
     pub size: u64,
+    pub is_executable: bool,
     /// The first line, read back from the disk.
     pub preview: Vec<u8>,
 }
@@ -131,13 +132,14 @@ fn read(entry: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
 fn write(path: &Path, mode: u32, time: Option<Duration>, data: &[u8]) -> io::Result<()> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
-    // The mode is given as the file is made: a sandbox without `allow(metadata)` refuses to change it.
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&part)?;
+    // The mode is given as the file is made, so that it has it also where it may not be changed.
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(mode & 0o777).open(&part)?;
     file.write_all(data)?;
-    if let Some(time) = time {
-        // A sandbox refuses this too, and no file is worse for having the time at which it was unpacked.
-        drop(file.set_modified(UNIX_EPOCH + time));
-    }
+    // What follows a sandbox refuses without `allow(metadata)`, which would open it for all files that can be reached.
+    // No file is worse for having the mode that the umask leaves, and the time at which it was unpacked.
+    drop(file.set_permissions(Permissions::from_mode(mode)));
+    drop(time.map(|time| file.set_modified(UNIX_EPOCH + time)));
     fs::rename(&part, path)
 }
 
@@ -150,5 +152,6 @@ fn list(dest: &Path, name: &str) -> io::Result<Item> {
         File::open(&path)?.take(64).read_to_end(&mut preview)?;
         preview.truncate(preview.iter().position(|byte| *byte == b'\n').unwrap_or(preview.len()));
     }
-    Ok(Item { name: name.to_owned(), size: metadata.len(), preview })
+    let is_executable = metadata.permissions().mode() & 0o100 != 0;
+    Ok(Item { name: name.to_owned(), size: metadata.len(), is_executable, preview })
 }

@@ -5,40 +5,34 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
 /// What nobody but its owner should read.
 pub const SECRET: &str = "the password is swordfish";
 
-/// `home` with files to change and to read, `inbox/unpacked` for the archive.
+/// A directory: `home` with files to change and to read, `inbox/unpacked` for the archive.
 pub struct Victim {
-    root: TempDir,
+    root: PathBuf,
     before: BTreeMap<PathBuf, String>,
 }
 
 impl Victim {
-    pub fn new() -> io::Result<Victim> {
-        let root = TempDir::new()?;
-        let at = |name: &str| root.path().join(name);
-        fs::create_dir_all(at("inbox/unpacked"))?;
-        fs::create_dir(at("home"))?;
-        fs::write(at("home/.profile"), "umask 022\n")?;
-        fs::write(at("home/secret"), SECRET)?;
-        let before = tree(root.path(), &at("inbox/unpacked"))?;
+    /// Makes the directory, which must not be there.
+    pub fn new(root: PathBuf) -> io::Result<Victim> {
+        fs::create_dir_all(root.join("inbox/unpacked"))?;
+        fs::create_dir(root.join("home"))?;
+        fs::write(root.join("home/.profile"), "umask 022\n")?;
+        fs::write(root.join("home/secret"), SECRET)?;
+        let before = tree(&root, &root.join("inbox/unpacked"))?;
         Ok(Victim { root, before })
     }
 
-    pub fn path(&self) -> &Path {
-        self.root.path()
-    }
-
     pub fn dest(&self) -> PathBuf {
-        self.path().join("inbox/unpacked")
+        self.root.join("inbox/unpacked")
     }
 
     /// What is no more as it was, outside of the destination.
     pub fn changes(&self) -> io::Result<Vec<PathBuf>> {
-        let after = tree(self.path(), &self.dest())?;
+        let after = tree(&self.root, &self.dest())?;
         let paths = self.before.keys().chain(after.keys().filter(|path| !self.before.contains_key(*path)));
         Ok(paths.filter(|path| self.before.get(*path) != after.get(*path)).cloned().collect())
     }
