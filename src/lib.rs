@@ -78,6 +78,18 @@
 /// `cpu`, `open_files`, `file_size`, `threads`, `namespaces`, `warm`, `workers` and `log` are known, but this
 /// version cannot enforce them, so they do not compile.
 ///
+/// # What a worker may not do
+///
+/// Beside the grants, a worker in `process` may compute: its own memory, threads, clocks and signals, and what is open.
+/// Every other system call is refused, by a filter that knows them all: with `EACCES` where a path, a socket or executable
+/// memory is asked for, with `EPERM` else; what it does not know, and `clone3`, does not exist (`ENOSYS`). So without
+/// `execute` there are no processes and no memory that is executable from a file (`dlopen`); without a grant of files no
+/// path can be named; memory files (`memfd_create`) need `memory = "unlimited"`. io_uring, `inotify`, System V IPC,
+/// namespaces, tracing and setting limits or priorities of others are refused whatever is granted.
+///
+/// A worker has none of root's capabilities, but `CAP_NET_BIND_SERVICE` where a port below 1024 is granted, and
+/// `CAP_MKNOD` where `make_char` or `make_block` is: it reads what root owns, or everybody may read.
+///
 /// # Policy files
 ///
 /// `policy = "site.toml"` takes what a file of the format of [landlockconfig], TOML or JSON, grants. **What the file does
@@ -172,9 +184,9 @@ compile_error!(
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use sandboxed_runtime::{
-    Access, Allow, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess,
-    Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable,
-    Unwritable, frame_limit, functions, kernel, optional, plan, set_frame_limit, start,
+    Access, Allow, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory,
+    NetAccess, Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout,
+    Unenforceable, Unwritable, frame_limit, functions, kernel, optional, plan, set_frame_limit, start,
 };
 
 #[cfg(all(

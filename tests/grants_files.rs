@@ -256,7 +256,11 @@ fn check(name: &str, granted: Access, in_worker: bool, attempt: impl Fn(&Path, &
     let found = attempt(dir.path(), OPS);
     assert_eq!(found.len(), OPS.len());
     for ((op, found), free) in OPS.iter().zip(found).zip(free()) {
-        assert_eq!(found, op.expected(granted, in_worker, free), "{op:?} with {name}, which grants {granted}");
+        assert_eq!(
+            found,
+            op.expected(granted, in_worker, free),
+            "{op:?} with {name}, which grants {granted}"
+        );
     }
 }
 

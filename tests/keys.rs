@@ -32,7 +32,8 @@ fn meaning(key: &Key) -> Meaning {
         "process" => Meaning::Placement(Placement::Process),
         "thread" => Meaning::Placement(Placement::Thread),
         "in_place" => Meaning::Placement(Placement::InPlace),
-        "strict" => policies(vec![new().strict()]),
+        // Without grants everything is held in a worker, on every kernel.
+        "strict" => Meaning::Policies(vec![(new().read("/usr").strict(), new().read("/usr"))]),
         "best_effort" => policies(vec![new().best_effort()]),
         "read" => policies(vec![new().read("/usr")]),
         "write" => policies(vec![new().write("/var/cache")]),

@@ -36,6 +36,10 @@ pub mod error;
 
 pub mod denial;
 
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
 pub use kernel::kernel;
 pub use plan::{Capability, Erratum, Kernel, Layer, Lost, Placement, Plan, Promise, Unenforceable, plan};

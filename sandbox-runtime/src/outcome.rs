@@ -48,10 +48,8 @@ impl Circumstances<'_> {
         if transcript.stuck {
             return Err(self.timed_out());
         }
-        let note = transcript.panic.as_deref().map(postcard::from_bytes::<PanicNote>);
-        let note = note.transpose().map_err(|_| bad("a note of a panic that is none"))?;
         match transcript.report {
-            Some(report) => self.of_report(&report, note),
+            Some(report) => self.of_report(&report, transcript.panic.as_deref()),
             None => Err(ErrorKind::Abandoned),
         }
     }
@@ -73,7 +71,7 @@ impl Circumstances<'_> {
         }
     }
 
-    fn of_report(&self, report: &Report, note: Option<PanicNote>) -> Result<Outcome, ErrorKind> {
+    fn of_report(&self, report: &Report, note: Option<&[u8]>) -> Result<Outcome, ErrorKind> {
         match (report.end, note) {
             (End::TimedOut, _) => Err(self.timed_out()),
             (End::NotForked(errno), _) => {
@@ -81,7 +79,9 @@ impl Circumstances<'_> {
                 Err(ErrorKind::Launch { what: format!("fork: {error}"), cause: Some(error.into()) })
             }
             // It unwound to the top, or aborted: under `panic = "abort"`, or because it panicked in a drop.
-            (End::Exited(PANICKED) | End::Killed(libc::SIGABRT), Some(PanicNote { message, location })) => {
+            (End::Exited(PANICKED) | End::Killed(libc::SIGABRT), Some(note)) => {
+                let note = postcard::from_bytes(note).map_err(|_| bad("a note of a panic that is none"));
+                let PanicNote { message, location } = note?;
                 Err(ErrorKind::Panicked { message, location })
             }
             (End::Exited(code), _) if self.is_program => Ok(Outcome::Exit(code)),

@@ -76,23 +76,20 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
         Promise::Signal => {
             Ok(test_kill_process(pid(if inside { std::process::id() } else { view.bystander }))?)
         }
-        Promise::Ptrace => get_robust_list(if inside { std::process::id() } else { view.bystander }),
+        Promise::Ptrace => get_robust_list(if inside { 0 } else { view.bystander }),
         Promise::Metadata if inside => {
             rustix::process::umask(rustix::process::umask(Mode::empty()));
             Ok(())
         }
         Promise::Metadata => Ok(rustix::fs::chmod(place.dir.join("file"), Mode::RUSR | Mode::WUSR)?),
+        Promise::Existence if inside => Ok(rustix::fs::fstat(io::stdout()).map(drop)?),
         Promise::Existence => std::fs::symlink_metadata(place.dir.join("file")).map(drop),
         Promise::NewProcesses if inside => std::thread::Builder::new().spawn(|| ()).map(drop),
         Promise::NewProcesses if view.is_host => Ok(()),
-        Promise::NewProcesses => {
-            let child = sys::fork(|| ());
-            assert!(sys::wait_for(child).success());
-            Ok(())
-        }
+        Promise::NewProcesses => sys::try_fork(|| ()).map(|child| assert!(sys::wait_for(child).success())),
         Promise::OtherSystemCalls => {
-            let of = if inside { std::process::id() } else { view.bystander };
-            Ok(rustix::process::getpriority_process(Some(pid(of))).map(drop)?)
+            let of = if inside { None } else { Some(pid(view.bystander)) };
+            Ok(rustix::process::getpriority_process(of).map(drop)?)
         }
         Promise::Memory => sys::map(if inside { 1 << 20 } else { 8 << 30 }),
         Promise::UncountedMemory if inside => sys::map(1 << 20),
@@ -109,6 +106,9 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
         other => panic!("{other:?} is new: say here how it is tried"),
     }
 }
+
+/// Of serial lines, so no request that may be made of any descriptor.
+const TIOCGSERIAL: u64 = 0x541e;
 
 fn found(is_there: bool) -> io::Result<()> {
     if is_there { Ok(()) } else { Err(Errno::NOENT.into()) }
@@ -146,7 +146,7 @@ fn file(place: &Place, right: Access) -> io::Result<()> {
             let device = std::fs::File::open(&place.device)?;
             let fd = device.as_raw_fd().into();
             let size = [0u8; 8].as_slice().into();
-            raw::syscall(libc::SYS_ioctl, [fd, libc::TIOCGWINSZ.into(), size]).map(drop)
+            raw::syscall(libc::SYS_ioctl, [fd, TIOCGSERIAL.into(), size]).map(drop)
         }
         Access::RESOLVE_UNIX => {
             let socket = socket(AddressFamily::UNIX, SocketType::STREAM)?;
