@@ -29,6 +29,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("round_trip", "policy files: knows no kernel"),
     ("ui", "compiles"),
     ("panic_abort", "compiles"),
+    ("untrusted_archive", "an example with large files; of the kernel it takes what `grants_files` does"),
     ("valgrind", "needs valgrind"),
     ("sandboxed_macros", "knows no kernel"),
     ("sandboxed_ui_edition_2021", "knows no kernel"),
