@@ -174,7 +174,7 @@ compile_error!(
 pub use sandboxed_runtime::{
     Access, Allow, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess,
     Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable,
-    Unwritable, frame_limit, functions, kernel, optional, plan, set_frame_limit, start,
+    Unwritable, frame_limit, functions, kernel, kernel_for, optional, plan, set_frame_limit, start,
 };
 
 #[cfg(all(

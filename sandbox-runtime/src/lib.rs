@@ -37,7 +37,7 @@ pub mod error;
 pub mod denial;
 
 pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
-pub use kernel::kernel;
+pub use kernel::{kernel, kernel_for};
 pub use plan::{Erratum, Kernel, Layer, Lost, Placement, Plan, Promise, Unenforceable, plan};
 pub use policy::{Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, optional};
 pub use registry::{Function, functions};

@@ -4,6 +4,7 @@ use crate::call::{Call, Caller, Entry};
 use crate::codec::{Incoming, Outgoing};
 use crate::enforce::Enforced;
 use crate::error::Cause;
+use crate::forkserver::HasNamespaces;
 use crate::sys::image::Image;
 use crate::sys::process;
 use crate::wire::{self, Job, Kind, Received};
@@ -63,6 +64,19 @@ pub(crate) fn run(channels: [OwnedFd; 2], parent: Pid) -> ! {
     refuse(reply.as_fd(), &refusal)
 }
 
+/// The life of a child that tries whether namespaces can be had.
+pub(crate) fn probe(answer: OwnedFd, parent: Pid) -> ! {
+    // As a worker: in its own session, with nothing of the forkserver's, and ended with it. It has no job to read.
+    let Ok(channels) = answer.try_clone().map(|spare| [spare, answer]) else { process::exit_now(1) };
+    let Ok([_spare, answer]) = detach(&channels, parent) else { process::exit_now(1) };
+    crate::enforce::probe_namespaces(|result| {
+        let result: HasNamespaces = result.map_err(|error| error.to_string());
+        // A host that is gone needs no answer, and a pipe takes so much at once.
+        let bytes = postcard::to_allocvec(&result).unwrap_or_default();
+        rustix::io::write(answer, &bytes).map(drop).unwrap_or_default();
+    })
+}
+
 /// Keeps the channels and nothing else of the forkserver's.
 fn detach([job, reply]: &[OwnedFd; 2], parent: Pid) -> io::Result<[OwnedFd; 2]> {
     rustix::process::setsid()?;
@@ -113,7 +127,8 @@ fn settle_in(received: Received) -> Result<Ready, Refusal> {
     if !job.program {
         std::panic::set_hook(Box::new(note_panic));
     }
-    let enforced = locks.make_ruleset().and_then(|()| locks.close()).map_err(|error| {
+    let enforced = locks.make_ruleset().and_then(|()| locks.enter_namespaces()).and_then(|()| locks.close());
+    let enforced = enforced.map_err(|error| {
         let cause = error.cause.clone();
         Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
     })?;

@@ -25,6 +25,12 @@ pub(super) struct Server<'a> {
     workers: HashMap<Pid, Worker>,
 }
 
+/// What a child is for.
+enum Task {
+    Work([OwnedFd; 2]),
+    Probe(OwnedFd),
+}
+
 struct Worker {
     /// Hangs up when the host lets go.
     supervision: OwnedFd,
@@ -102,21 +108,29 @@ impl<'a> Server<'a> {
             Ok(Some((Request::Fork { timeout }, fds))) => {
                 // Without room for them they are closed, which the caller sees.
                 if let Ok([job, reply, supervision]) = <[OwnedFd; 3]>::try_from(fds) {
-                    self.fork([job, reply], supervision, timeout);
+                    self.fork(Task::Work([job, reply]), supervision, timeout);
+                }
+            }
+            Ok(Some((Request::Probe, fds))) => {
+                if let Ok([answer, supervision]) = <[OwnedFd; 2]>::try_from(fds) {
+                    self.fork(Task::Probe(answer), supervision, None);
                 }
             }
             Ok(Some((Request::Restrict { ruleset, filter }, mut fds))) => {
-                self.restrict(ruleset, &Locks { ruleset: fds.pop(), recipe: None, filter });
+                self.restrict(ruleset, &Locks { ruleset: fds.pop(), recipe: None, filter, namespaces: None });
             }
             Err(Errno::AGAIN) => {}
             Ok(None) | Err(_) => self.end(),
         }
     }
 
-    fn fork(&mut self, channels: [OwnedFd; 2], supervision: OwnedFd, timeout: Option<Duration>) {
+    fn fork(&mut self, task: Task, supervision: OwnedFd, timeout: Option<Duration>) {
         let here = rustix::process::getpid();
         match process::fork() {
-            Ok(Fork::Child) => crate::worker::run(channels, here),
+            Ok(Fork::Child) => match task {
+                Task::Work(channels) => crate::worker::run(channels, here),
+                Task::Probe(answer) => crate::worker::probe(answer, here),
+            },
             Ok(Fork::Parent(pid)) => {
                 let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
                 self.workers.insert(pid, Worker { supervision, deadline, timed_out: false, killed: false });

@@ -47,6 +47,8 @@ pub struct FilterPlan {
     pub metadata: bool,
     /// Refuse truncating by path, where Landlock cannot (before ABI 3).
     pub truncate: bool,
+    /// Refuse every `clone(2)`: one thread is the limit.
+    pub threads: bool,
     /// Refuse `RENAME_WHITEOUT`, which Landlock does not look at (erratum 4).
     pub whiteout: bool,
 }
@@ -66,6 +68,9 @@ impl FilterPlan {
             execute: filter(Promise::File(Access::EXECUTE)),
             metadata: filter(Promise::Metadata),
             truncate: filter(Promise::File(Access::TRUNCATE)),
+            threads: held
+                .get(&Promise::Threads)
+                .is_some_and(|layers| layers.contains(&Layer::DefaultDenyFilter)),
             whiteout: filter(Promise::Whiteouts),
         })
     }

@@ -4,6 +4,7 @@
 
 mod errata;
 mod filter;
+mod namespaces;
 mod promise;
 mod ruleset;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 
 pub use errata::Erratum;
 pub use filter::{FilterPlan, Sockets};
+pub use namespaces::NamespacesPlan;
 pub use promise::{Layer, Lost, Promise};
 pub use ruleset::{PathRule, PortRule, RulesetPlan};
 
@@ -38,6 +40,10 @@ pub struct Kernel {
     pub errata: u32,
     /// Whether system call filters can be installed (`SECCOMP_SET_MODE_FILTER`).
     pub seccomp: bool,
+    /// Whether a worker can be put into namespaces of its own. Asked only for a policy that says `namespaces`.
+    pub namespaces: bool,
+    /// Whether a limit of threads binds in them. Asked with the field above.
+    pub thread_limit: bool,
 }
 
 impl Kernel {
@@ -50,7 +56,12 @@ impl Kernel {
     /// assert!(error.to_string().contains("needs Landlock ABI 4, and this kernel has 3"));
     /// ```
     pub const fn with(abi: u32, errata: u32, seccomp: bool) -> Kernel {
-        Kernel { abi, errata, seccomp }
+        Kernel { abi, errata, seccomp, namespaces: false, thread_limit: false }
+    }
+
+    /// The same kernel, where a worker can be put into namespaces, in which a limit of threads binds or does not.
+    pub const fn with_namespaces(self, thread_limit: bool) -> Kernel {
+        Kernel { namespaces: true, thread_limit, ..self }
     }
 
     /// Whether its Landlock is known to have the fix of an erratum.
@@ -105,6 +116,8 @@ pub struct Plan {
     pub ruleset: Option<RulesetPlan>,
     /// For seccomp; `None` where it has nothing to hold.
     pub filter: Option<FilterPlan>,
+    /// `process`: the namespaces that a worker gets.
+    pub namespaces: Option<NamespacesPlan>,
     /// `process`: the wall time of a call.
     pub timeout: Option<Duration>,
     /// `process`: `RLIMIT_AS`, in bytes.
@@ -145,6 +158,9 @@ impl fmt::Display for Unenforceable {
             _ => f.write_str("no layer that this version has on this kernel holds ")?,
         }
         f.write_str(&self.promises())?;
+        if let Some(lost) = self.lost.iter().find(|lost| lost.could.iter().any(Layer::is_namespaces)) {
+            write!(f, " ({})", lost.needs())?;
+        }
         match self.strict {
             true => f.write_str("; drop `strict`, or write `best_effort`, if less is acceptable"),
             false => f.write_str("; write `best_effort` if less is acceptable"),
@@ -177,9 +193,12 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
     let (mut held, mut lost) = (BTreeMap::new(), Vec::new());
     let all = promises(policy, written, placement);
     for promise in all.into_iter().filter(|promise| !is_open(*promise, policy, kernel)) {
-        let could = layers(promise, policy, placement, sockets);
-        let mut by: Vec<Layer> =
-            could.iter().copied().filter(|layer| layer.is_there(kernel, placement)).collect();
+        let mut could = layers(promise, policy, placement, sockets);
+        could.extend(namespaces::layer(promise, policy, sockets));
+        let is_there = |layer: &Layer| {
+            layer.is_there(kernel, placement) && (policy.namespaces || !layer.is_namespaces())
+        };
+        let mut by: Vec<Layer> = could.iter().copied().filter(is_there).collect();
         if matches!(promise, Promise::File(Access::TRUNCATE) | Promise::Whiteouts) {
             // The filter refuses more than the promise says, so it is for want of the other alone.
             by.truncate(1);
@@ -201,6 +220,7 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
         placement,
         kernel,
         filter: FilterPlan::holding(&held, sockets, placement),
+        namespaces: NamespacesPlan::holding(&held, policy, sockets),
         errata,
         ruleset,
         timeout: timeout(policy).filter(|_| process),
@@ -271,6 +291,8 @@ fn named_limits(written: &Policy) -> Vec<Promise> {
         (matches!(written.timeout, Some(Timeout::After(_))), Promise::Timeout),
         (!written.env.is_empty(), Promise::Environment),
         (matches!(written.stdio, Stdio::Null | Stdio::Capture), Promise::HostStdio),
+        (written.namespaces, Promise::OwnNamespaces),
+        (written.threads.is_some(), Promise::Threads),
     ];
     named.into_iter().filter(|(is_named, _)| *is_named).map(|(_, promise)| promise).collect()
 }
@@ -288,6 +310,12 @@ fn promises_of_a_worker(policy: &Policy) -> Vec<Promise> {
     }
     if timeout(policy).is_some() {
         all.push(Promise::Timeout);
+    }
+    if policy.namespaces {
+        all.push(Promise::OwnNamespaces);
+    }
+    if policy.threads.is_some() {
+        all.push(Promise::Threads);
     }
     if policy.stdio != Stdio::Inherit && !policy.is_program {
         all.push(Promise::HostStdio);
@@ -359,6 +387,9 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
         Promise::Timeout if policy.allows(Allow::Signal) => or_default_deny(None),
         Promise::Timeout => or_default_deny(Some(Layer::Forkserver)),
         Promise::HostStdio | Promise::Environment => vec![Layer::Nothing],
+        Promise::Threads if policy.threads == Some(1) => or_default_deny(None),
+        // A filter cannot count. For the rest see `namespaces`.
+        Promise::Threads | Promise::OwnNamespaces => Vec::new(),
     }
 }
 
@@ -374,6 +405,7 @@ fn is_named(promise: Promise, policy: &Policy, placement: Placement) -> bool {
         Promise::Memory | Promise::Timeout | Promise::Environment | Promise::HostStdio => {
             placement != Placement::Process
         }
+        Promise::OwnNamespaces | Promise::Threads => true,
         Promise::File(right) => policy.names_right(right),
         Promise::Port(access) => policy.names_port(access),
         _ => false,

@@ -3,7 +3,7 @@
 use super::frame::{HEADER, Kind, header};
 use super::{MOST_FDS, send};
 use crate::codec::Outgoing;
-use crate::enforce::{Filter, Locks, Recipe};
+use crate::enforce::{Filter, Locks, Namespaces, Recipe};
 use crate::plan::RulesetPlan;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -29,6 +29,7 @@ pub(crate) struct Job {
     /// A ruleset to make, of whose paths descriptors come.
     pub(crate) recipe: Option<RulesetPlan>,
     pub(crate) filter: Option<Filter>,
+    pub(crate) namespaces: Option<Namespaces>,
     /// `RLIMIT_AS`.
     pub(crate) memory: Option<u64>,
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
@@ -140,7 +141,8 @@ impl Received {
         let ruleset = take(usize::from(job.ruleset))?.pop();
         let recipe =
             job.recipe.clone().map(|plan| take(plan.paths.len()).map(|paths| Recipe { plan, paths }));
-        let locks = Locks { ruleset, recipe: recipe.transpose()?, filter: job.filter.clone() };
+        let (filter, namespaces) = (job.filter.clone(), job.namespaces.clone());
+        let locks = Locks { ruleset, recipe: recipe.transpose()?, filter, namespaces };
         Ok(Received { job, arguments, stdio, directory, locks, fds })
     }
 }
