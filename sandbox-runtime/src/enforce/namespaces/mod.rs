@@ -43,8 +43,8 @@ struct Granted {
     writes: bool,
     /// Those that Landlock is asked for.
     rights: Access,
-    /// It is the root of a `/proc`, which shows the processes of the namespace that it was mounted in.
-    is_proc: bool,
+    /// It is the root of a `/proc`: in its place comes one of the worker's own processes.
+    own_proc: bool,
 }
 
 impl Namespaces {
@@ -66,7 +66,7 @@ impl Namespaces {
                     identity,
                     writes: rule.writes(),
                     rights: rule.rights & handled,
-                    is_proc,
+                    own_proc: is_proc && *processes,
                 }),
                 Err(Errno::NOENT | Errno::NOTDIR) if rule.optional => {}
                 Err(errno) => return Err(grant_error(function, &rule.key, &rule.path, errno)),
@@ -79,20 +79,12 @@ impl Namespaces {
     /// where processes get a namespace; the caller then ends as that child does.
     pub(crate) fn enter(&self, locks: &Locks) -> Result<(), LockError> {
         self.unshare()?;
-        // One that was deleted has no path.
-        let directory = rustix::process::getcwd(Vec::new()).unwrap_or_else(|_| c"/".to_owned());
-        if let Some(files) = &self.files {
-            root::replace(files)?;
-        }
-        // The present one is of the mounts that were left. Outside of the grants there is none but the root.
-        rustix::process::chdir(&directory)
-            .or_else(|_| rustix::process::chdir("/"))
-            .map_err(failed("the working directory"))?;
         capabilities::bound().map_err(failed("the bounding set"))?;
         if self.processes {
+            // Before the mounts: a `/proc` shows the namespace of who mounts it.
             processes::separate()?;
-            self.mount_proc(locks)?;
         }
+        self.replace_files(locks)?;
         self.limit_threads().map_err(failed("RLIMIT_NPROC"))?;
         capabilities::drop_all().map_err(failed("capset"))
     }
@@ -119,21 +111,21 @@ impl Namespaces {
         })
     }
 
-    /// A `/proc` of the new processes, in place of the host's. Landlock knows the host's alone, so it is told.
-    fn mount_proc(&self, locks: &Locks) -> Result<(), LockError> {
-        let granted = match &self.files {
-            Some(files) => files.iter().filter(|granted| granted.is_proc).collect(),
-            None => Vec::new(),
-        };
-        for granted in &granted {
-            root::mount_proc(&granted.path, granted.writes)?;
-            locks.grant(&granted.path, granted.rights)?;
+    fn replace_files(&self, locks: &Locks) -> Result<(), LockError> {
+        // One that was deleted has no path.
+        let directory = rustix::process::getcwd(Vec::new()).unwrap_or_else(|_| c"/".to_owned());
+        match &self.files {
+            Some(files) => root::replace(files)?,
+            None if self.processes => root::mount_proc()?,
+            None => {}
         }
-        match self.files {
-            Some(_) => Ok(()),
-            // What is granted is `/`, by rules that hold at and below it, also for this.
-            None => root::mount_proc("/proc".as_ref(), true),
-        }
+        // The present one is of the mounts that were left. Outside of the grants there is none but the root.
+        rustix::process::chdir(&directory)
+            .or_else(|_| rustix::process::chdir("/"))
+            .map_err(failed("the working directory"))?;
+        // Landlock knows the host's `/proc` alone. (A rule of `/` holds below it, also there.)
+        let own = self.files.iter().flatten().filter(|granted| granted.own_proc);
+        own.into_iter().try_for_each(|granted| locks.grant(&granted.path, granted.rights))
     }
 
     fn limit_threads(&self) -> Result<(), Errno> {
@@ -148,7 +140,8 @@ impl Namespaces {
 /// Its absolute form; device and inode; whether it is a `/proc`.
 fn look_up(path: &std::path::Path) -> Result<(PathBuf, (u64, u64), bool), Errno> {
     const PROC_ROOT_INODE: u64 = 1;
-    let absolute = std::path::absolute(path).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL))?;
+    let absolute =
+        std::path::absolute(path).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL))?;
     let fd = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let identity = identity(&fd)?;
     let is_proc = rustix::fs::fstatfs(&fd)?.f_type == rustix::fs::PROC_SUPER_MAGIC;
@@ -168,6 +161,9 @@ fn failed(what: &'static str) -> impl FnOnce(Errno) -> LockError {
 /// one thread; the caller ends.
 pub(crate) fn probe(answer: impl FnOnce(Result<bool, LockError>)) -> ! {
     let all = Namespaces { network: true, processes: true, files: Some(Vec::new()), threads: None };
-    answer(all.enter(&Locks { ruleset: None, recipe: None, filter: None, namespaces: None }).map(|()| processes::can_be_limited()));
+    answer(
+        all.enter(&Locks { ruleset: None, recipe: None, filter: None, namespaces: None })
+            .map(|()| processes::can_be_limited()),
+    );
     sys::process::exit_now(0)
 }

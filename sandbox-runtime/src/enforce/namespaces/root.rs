@@ -35,8 +35,8 @@ struct Tree {
     path: PathBuf,
     writes: bool,
     is_directory: bool,
-    /// A copy of its mounts; `None` for a `/proc`, which is mounted later.
-    mount: Option<OwnedFd>,
+    /// A copy of its mounts, or a `/proc` of its own.
+    mount: OwnedFd,
 }
 
 /// Makes the root of this process, which is in a mount namespace of its own, one of these paths alone.
@@ -118,7 +118,7 @@ impl Tree {
         }
         let mode = rustix::fs::fstat(&mount)?.st_mode;
         let is_directory = FileType::from_raw_mode(mode).is_dir();
-        let mount = (!granted.is_proc).then_some(mount);
+        let mount = if granted.own_proc { proc()? } else { mount };
         Ok(Tree { path, writes: granted.writes, is_directory, mount })
     }
 
@@ -128,15 +128,14 @@ impl Tree {
             make_directories(self.path.parent().unwrap_or(Path::new("/")))?;
             self.make_place()?;
         }
-        let Some(mount) = &self.mount else { return Ok(()) };
         let read_only = if self.writes { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
         let attributes = read_only | MountAttrFlags::MOUNT_ATTR_NOSUID;
-        match sys::namespaces::set_mount_attributes(mount.as_fd(), attributes.bits().into()) {
+        match sys::namespaces::set_mount_attributes(self.mount.as_fd(), attributes.bits().into()) {
             // Before Linux 5.12. Landlock refuses it all the same.
             Err(Errno::NOSYS) => {}
             set => set?,
         }
-        put(mount, relative(&self.path))
+        put(&self.mount, relative(&self.path))
     }
 
     fn make_place(&self) -> Result<(), Errno> {
@@ -223,13 +222,14 @@ fn change_root() -> Result<(), Errno> {
     mount_remount("/", flags, c"")
 }
 
-/// Mounts a `/proc` of this pid namespace.
-pub(super) fn mount_proc(at: &Path, writes: bool) -> Result<(), LockError> {
-    let read_only = if writes { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
-    let mounted = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC).and_then(|context| {
-        fsconfig_create(&context)?;
-        let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, HARMLESS | read_only)?;
-        put(&mount, at)
-    });
-    mounted.map_err(|errno| LockError::new("a /proc of its own", errno))
+/// A `/proc` of this pid namespace. The kernel gives it only where another is seen as a whole.
+fn proc() -> Result<OwnedFd, Errno> {
+    let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, HARMLESS)
+}
+
+/// Covers the `/proc` that is there.
+pub(super) fn mount_proc() -> Result<(), LockError> {
+    proc().and_then(|proc| put(&proc, Path::new("/proc"))).map_err(failed("a /proc of its own"))
 }
