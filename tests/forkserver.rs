@@ -33,7 +33,7 @@ fn stay() -> Result<(), Error> {
 }
 
 /// As [`stay`], and leaves a process of its own behind.
-#[sandboxed(timeout = "never")]
+#[sandboxed(timeout = "never", execute = "/usr/bin")]
 fn stay_with_a_child() -> Result<(), Error> {
     // Two generations, so that it is nobody's child who could end it.
     let middle = sys::fork(|| {
@@ -472,7 +472,7 @@ fn what_a_worker_left_behind_is_ended() {
     wait_until("what the worker left behind is gone", || !there.exists());
 }
 
-#[sandboxed]
+#[sandboxed(execute = "/usr/bin")]
 fn leave_a_child_behind() -> i32 {
     sys::fork(|| std::thread::sleep(Duration::from_secs(300)))
 }

@@ -7,7 +7,7 @@
 mod raw;
 mod support;
 
-use libc::{EACCES, ENOENT, ENOEXEC, ENOTTY, EXDEV};
+use libc::{EACCES, ENOENT, ENOEXEC, ENOTTY, EPERM, EXDEV};
 use rustix::fs::{CWD, FileType, MemfdFlags, Mode, OFlags};
 use sandboxed::{Access, ErrorKind, Policy, Ran, sandboxed};
 use serde::{Deserialize, Serialize};
@@ -203,8 +203,16 @@ impl Op {
     }
 
     /// What it gives with these rights, if it gives `free` outside of a sandbox.
-    fn expected(self, granted: Access, free: i32) -> i32 {
+    fn expected(self, granted: Access, in_worker: bool, free: i32) -> i32 {
         let abi = sandboxed::kernel().abi;
+        if in_worker && self == Execute && !granted.contains(Access::EXECUTE) {
+            // There is no process to run it in.
+            return EPERM;
+        }
+        if in_worker && granted == Access::NONE {
+            // No path may be named.
+            return EACCES;
+        }
         let needs: Vec<Access> = match self {
             // The filter's part, which knows no paths.
             Truncate | OpenTruncating | OpenForNothingTruncating if abi < 3 => return EACCES,
@@ -243,12 +251,16 @@ fn free() -> Vec<i32> {
 type Attempt = fn(&Path, &[Op]) -> Vec<i32>;
 
 #[track_caller]
-fn check(name: &str, granted: Access, attempt: impl Fn(&Path, &[Op]) -> Vec<i32>) {
+fn check(name: &str, granted: Access, in_worker: bool, attempt: impl Fn(&Path, &[Op]) -> Vec<i32>) {
     let dir = tree();
     let found = attempt(dir.path(), OPS);
     assert_eq!(found.len(), OPS.len());
     for ((op, found), free) in OPS.iter().zip(found).zip(free()) {
-        assert_eq!(found, op.expected(granted, free), "{op:?} with {name}, which grants {granted}");
+        assert_eq!(
+            found,
+            op.expected(granted, in_worker, free),
+            "{op:?} with {name}, which grants {granted}"
+        );
     }
 }
 
@@ -303,8 +315,8 @@ grants! {
 #[test]
 fn each_grant_opens_what_it_names_and_nothing_else() {
     for (name, rights, process, thread) in grants() {
-        check(&format!("{name} in process"), rights, process);
-        check(&format!("{name} in thread"), rights, thread);
+        check(&format!("{name} in process"), rights, true, process);
+        check(&format!("{name} in thread"), rights, false, thread);
     }
 }
 
@@ -320,8 +332,8 @@ fn without_grants_in_thread(dir: &Path, ops: &[Op]) -> Vec<i32> {
 
 #[test]
 fn nothing_is_granted_by_default() {
-    check("no grant in process", Access::NONE, without_grants);
-    check("no grant in thread", Access::NONE, without_grants_in_thread);
+    check("no grant in process", Access::NONE, true, without_grants);
+    check("no grant in thread", Access::NONE, false, without_grants_in_thread);
 }
 
 #[sandboxed(policy = &policy)]
@@ -345,15 +357,15 @@ fn each_right_is_needed() {
     for without in Access::ALL.iter().map(|right| Some(right.0)).chain([None]) {
         let granted = rights(without);
         let name = format!("all but {}", without.map_or("none".to_owned(), |right| right.to_string()));
-        check(&name, granted, |dir, ops| under(Policy::new().fs(granted, dir), dir, ops));
-        check(&name, granted, |dir, ops| under_in_thread(Policy::new().fs(granted, dir), dir, ops));
+        check(&name, granted, true, |dir, ops| under(Policy::new().fs(granted, dir), dir, ops));
+        check(&name, granted, false, |dir, ops| under_in_thread(Policy::new().fs(granted, dir), dir, ops));
     }
 }
 
 #[test]
 fn the_right_to_truncate_is_a_right_of_its_own() {
     if has_abi(3, "`fs(truncate = ...)`") {
-        check("truncate", Access::TRUNCATE, |dir, ops| {
+        check("truncate", Access::TRUNCATE, true, |dir, ops| {
             under(Policy::new().fs(Access::TRUNCATE, dir), dir, ops)
         });
     }
@@ -394,7 +406,7 @@ fn in_place_grants_hold_for_the_whole_process() {
         go.send(()).unwrap();
         assert_eq!(bystander.join().unwrap(), vec![EACCES; OPS.len()]);
         for ((op, found), free) in OPS.iter().zip(attempt_all(&granted, OPS)).zip(free) {
-            assert_eq!(found, op.expected(Access::READ, free), "{op:?}");
+            assert_eq!(found, op.expected(Access::READ, false, free), "{op:?}");
         }
     });
     if std::env::var_os("SANDBOXED_TEST_CHILD").is_none() {
@@ -705,12 +717,17 @@ fn execute_memory_in_process() -> i32 {
     execute_memory(MemfdFlags::empty())
 }
 
+#[sandboxed(memory = "unlimited")]
+fn execute_uncounted_memory_in_process() -> i32 {
+    execute_memory(MemfdFlags::empty())
+}
+
 #[sandboxed(thread, read = "/usr", write = std::env::temp_dir())]
 fn execute_memory_in_thread() -> i32 {
     execute_memory(MemfdFlags::empty())
 }
 
-#[sandboxed(execute = "/usr/bin")]
+#[sandboxed(execute = "/usr/bin", memory = "unlimited")]
 fn execute_memory_beside_a_grant() -> [i32; 2] {
     [MemfdFlags::empty(), MemfdFlags::NOEXEC_SEAL].map(execute_memory)
 }
@@ -720,7 +737,8 @@ fn anonymous_memory_is_not_executed() {
     // A process that does nothing else: while one thread tries, the kernel lets no other start threads.
     in_child("anonymous_memory_is_not_executed", || {
         assert_eq!(execute_memory(MemfdFlags::empty()), ENOEXEC, "outside of a sandbox");
-        assert_eq!(execute_memory_in_process(), EACCES);
+        assert_eq!(execute_memory_in_process(), EPERM, "memory that no limit counts");
+        assert_eq!(execute_uncounted_memory_in_process(), EACCES);
         assert_eq!(execute_memory_in_thread(), EACCES);
     });
 }

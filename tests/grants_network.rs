@@ -4,7 +4,7 @@
 mod raw;
 mod support;
 
-use libc::{EACCES, ECONNREFUSED, EINVAL};
+use libc::{EACCES, ECONNREFUSED, EINVAL, EPERM};
 use rustix::net::{AddressFamily, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sockopt};
 use sandboxed::{Allow, ErrorKind, Hint, Policy, sandboxed};
 use serde::{Deserialize, Serialize};
@@ -702,19 +702,30 @@ fn io_uring_in_thread() -> [i32; 3] {
 
 #[test]
 fn io_uring_is_refused() {
-    assert_eq!(io_uring_in_process(), [EACCES; 3]);
-    assert_eq!(io_uring_in_thread(), [EACCES; 3]);
+    assert_eq!(io_uring_in_process(), [EPERM; 3]);
+    assert_eq!(io_uring_in_thread(), [EPERM; 3]);
 }
 
-/// An option of `prctl(2)` that does not exist is refused by the kernel, not by the sandbox.
-#[sandboxed]
+/// An option of `prctl(2)` that does not exist.
 fn unknown_option() -> i32 {
     errno(raw::syscall(libc::SYS_prctl, [0x5342_5a00u64.into(), 0.into()]))
 }
 
+#[sandboxed]
+fn unknown_option_in_process() -> i32 {
+    unknown_option()
+}
+
+#[sandboxed(thread)]
+fn unknown_option_in_thread() -> i32 {
+    unknown_option()
+}
+
 #[test]
-fn other_calls_reach_the_kernel() {
+fn other_calls_reach_the_kernel_from_threads_alone() {
     assert_eq!(unknown_option(), EINVAL);
+    assert_eq!(unknown_option_in_thread(), EINVAL);
+    assert_eq!(unknown_option_in_process(), EPERM);
 }
 
 #[cfg(target_arch = "x86_64")]

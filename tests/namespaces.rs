@@ -328,7 +328,7 @@ fn signals_reach_nobody_else() {
     }
     let by_filter = plan(&Policy::new().namespaces(), Placement::Process, kernel()).unwrap().held
         [&Promise::Signal]
-        .contains(&Layer::DefaultDenyFilter);
+        .contains(&Layer::Filter);
     let [this, all, init] = signals().unwrap();
     assert_eq!(this, Ok(()));
     assert_eq!(all, Err(if by_filter { libc::EPERM } else { libc::ESRCH }));
@@ -526,7 +526,7 @@ fn threads_are_counted_in_them() {
     assert_eq!(start_threads(2).unwrap(), [None, None]);
     let by_filter = plan(&Policy::new().namespaces().threads(1), Placement::Process, kernel()).unwrap().held
         [&Promise::Threads]
-        .contains(&Layer::DefaultDenyFilter);
+        .contains(&Layer::Filter);
     assert_eq!(start_none().unwrap(), Some(if by_filter { libc::EPERM } else { libc::EAGAIN }));
 }
 

@@ -342,7 +342,7 @@ fn stdin_is_empty() {
 }
 
 /// Leaves a process behind that holds the pipes, and the channel.
-#[sandboxed]
+#[sandboxed(execute = "/usr/bin")]
 fn leave_a_holder_behind() -> Result<u32, Error> {
     sys::fork(|| std::thread::sleep(std::time::Duration::from_secs(300)));
     println!("left behind");
@@ -350,14 +350,14 @@ fn leave_a_holder_behind() -> Result<u32, Error> {
 }
 
 /// As above, and ends without a result.
-#[sandboxed]
+#[sandboxed(execute = "/usr/bin")]
 fn leave_a_holder_behind_and_die() -> Result<u32, Error> {
     sys::fork(|| std::thread::sleep(std::time::Duration::from_secs(300)));
     sys::exit_now(3)
 }
 
 /// As above, and what is left behind writes all the time.
-#[sandboxed]
+#[sandboxed(execute = "/usr/bin")]
 fn leave_a_flood_behind() -> Result<u32, Error> {
     // The announcement of a beginning, again and again: nothing that ends a call.
     sys::fork(|| while sys::write(3, &[4, 0, 0, 0, 0, 0, 0, 0, 0].repeat(1000)).is_ok() {});

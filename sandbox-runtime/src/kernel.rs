@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 pub fn kernel() -> Kernel {
     static KERNEL: OnceLock<Kernel> = OnceLock::new();
     *KERNEL.get_or_init(|| {
-        Kernel::with(sys::landlock::abi().unwrap_or(0), sys::landlock::errata(), sys::process::has_seccomp())
+        Kernel::with(sys::landlock::abi().unwrap_or(0), sys::landlock::errata(), sys::seccomp::is_there())
     })
 }
 

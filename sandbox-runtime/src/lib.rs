@@ -38,7 +38,7 @@ pub mod denial;
 
 pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
 pub use kernel::{kernel, kernel_for};
-pub use plan::{Erratum, Kernel, Layer, Lost, Placement, Plan, Promise, Unenforceable, plan};
+pub use plan::{Capability, Erratum, Kernel, Layer, Lost, Placement, Plan, Promise, Unenforceable, plan};
 pub use policy::{Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, optional};
 pub use registry::{Function, functions};
 #[cfg(feature = "policy-files")]

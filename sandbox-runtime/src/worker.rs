@@ -2,17 +2,17 @@
 
 use crate::call::{Call, Caller, Entry};
 use crate::codec::{Incoming, Outgoing};
-use crate::enforce::Enforced;
+use crate::enforce::{Enforced, LockError};
 use crate::error::Cause;
 use crate::forkserver::HasNamespaces;
 use crate::sys::image::Image;
-use crate::sys::process;
+use crate::sys::{self, process};
 use crate::wire::{self, Job, Kind, Received};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec};
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -55,7 +55,7 @@ pub(crate) fn run(channels: [OwnedFd; 2], parent: Pid) -> ! {
     let received = Received::from_channel(job.as_fd());
     drop(job);
     let refusal = match received.map_err(|error| Refusal { what: error.to_string(), cause: None }) {
-        Ok(received) => match settle_in(received) {
+        Ok(received) => match settle_in(received, parent) {
             Ok(ready) => ready.run(reply.as_fd()),
             Err(refusal) => refusal,
         },
@@ -86,7 +86,7 @@ fn detach([job, reply]: &[OwnedFd; 2], parent: Pid) -> io::Result<[OwnedFd; 2]> 
         return Err(io::ErrorKind::NotConnected.into());
     }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    // Their dispositions are those of the forkserver, which has reset them.
+    // Their dispositions are those of the forkserver, which has reset them. Timers did not come along.
     process::unblock_signals();
     // Above both numbers first, so that neither assignment closes the other.
     let job = fcntl_dupfd_cloexec(job, JOB + 1)?;
@@ -109,7 +109,7 @@ struct Ready {
 }
 
 /// Everything between reading the job and running the body.
-fn settle_in(received: Received) -> Result<Ready, Refusal> {
+fn settle_in(received: Received, forkserver: Pid) -> Result<Ready, Refusal> {
     let Received { job, arguments, stdio, directory, mut locks, fds } = received;
     take_stdio(&job, stdio).map_err(Refusal::new("stdio"))?;
     match directory {
@@ -127,11 +127,15 @@ fn settle_in(received: Received) -> Result<Ready, Refusal> {
     if !job.program {
         std::panic::set_hook(Box::new(note_panic));
     }
-    let enforced = locks.make_ruleset().and_then(|()| locks.enter_namespaces()).and_then(|()| locks.close());
-    let enforced = enforced.map_err(|error| {
+    let refused = |error: LockError| {
         let cause = error.cause.clone();
         Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
-    })?;
+    };
+    locks.make_ruleset().map_err(refused)?;
+    // Ahead of what hides it: who is not dumpable may not say who is who in a namespace.
+    locks.enter_namespaces().map_err(refused)?;
+    hide(&job).map_err(Refusal::new("sigaction, prctl"))?;
+    let enforced = locks.close_worker(forkserver).map_err(refused)?;
     Ok(Ready { enforced, entry, arguments, fds, program: job.program })
 }
 
@@ -157,10 +161,23 @@ fn environment(job: &Job) -> Vec<(CString, CString)> {
         .collect()
 }
 
+/// No stranger looks into it, nor does a program that the kernel hands core dumps to. What is not dumpable belongs to root
+/// in `/proc`, and so could not look at itself there.
+fn hide(job: &Job) -> io::Result<()> {
+    if !job.grants_proc {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    }
+    if !job.directory {
+        sys::seccomp::answer_fstat()?;
+    }
+    Ok(())
+}
+
 fn limit(job: &Job) -> io::Result<()> {
     let limit =
         |resource, most| rustix::process::setrlimit(resource, Rlimit { current: most, maximum: most });
-    limit(Resource::Core, Some(0))?;
+    // 0 would not keep a core dump from a program that the kernel starts for it (core(5)).
+    limit(Resource::Core, Some(1))?;
     if let Some(bytes) = job.memory {
         // A limit that is lower already stays: only privileges could raise it.
         let present = rustix::process::getrlimit(Resource::As).maximum;

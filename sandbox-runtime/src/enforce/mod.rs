@@ -4,19 +4,21 @@
 //! them to the calling thread, [`Locks::close_all_threads`] to the process; only they make the [`Enforced`]
 //! that running a body requires.
 
+pub(crate) mod capabilities;
 mod filter;
 pub(crate) mod mark;
 mod namespaces;
 mod ruleset;
 
 use crate::error::{Cause, Error, ErrorKind, Ran};
-use crate::plan::Plan;
+use crate::plan::{Capability, Plan};
 use crate::policy::Access;
 use crate::registry::Function;
 use crate::sys::{self, landlock};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use filter::Filter;
@@ -41,6 +43,8 @@ pub(crate) struct Locks {
     pub(crate) recipe: Option<Recipe>,
     pub(crate) filter: Option<Filter>,
     pub(crate) namespaces: Option<Namespaces>,
+    /// Those that a worker keeps.
+    pub(crate) capabilities: Vec<Capability>,
 }
 
 /// What failed while locking.
@@ -71,11 +75,11 @@ impl Locks {
     ///
     /// A granted path that cannot be opened, named with its attribute; a ruleset that the kernel refuses.
     pub(crate) fn prepare(plan: &Plan, function: &Function) -> Result<Locks, Error> {
-        let filter = plan.filter.as_ref().map(Filter::compile).transpose();
-        let filter = filter.map_err(|error| error.of(function.name))?;
+        let filter = plan.filter.as_ref().map(Filter::of);
         let recipe = plan.ruleset.as_ref().map(|ruleset| Recipe::open(ruleset, function)).transpose()?;
         let namespaces = Namespaces::of(plan, function)?;
-        let mut locks = Locks { ruleset: None, recipe, filter, namespaces };
+        let capabilities = plan.capabilities.clone();
+        let mut locks = Locks { ruleset: None, recipe, filter, namespaces, capabilities };
         if crate::kernel().abi >= plan.kernel.abi {
             locks.make_ruleset().map_err(|error| error.of(function.name))?;
         }
@@ -108,6 +112,15 @@ impl Locks {
         self.take_on_ruleset(0)?;
         // Last: it may refuse what the steps above need.
         self.filter.as_ref().map_or(Ok(()), Filter::apply)?;
+        Ok(Enforced(()))
+    }
+
+    /// Restricts a worker, for good; what is for its `forkserver` alone, too.
+    pub(crate) fn close_worker(&self, forkserver: Pid) -> Result<Enforced, LockError> {
+        self.take_on_ruleset(0)?;
+        capabilities::keep_only(&self.capabilities)?;
+        // Last: it may refuse what the steps above need.
+        self.filter.as_ref().map_or(Ok(()), |filter| filter.apply_in_worker(forkserver))?;
         Ok(Enforced(()))
     }
 
@@ -178,14 +191,14 @@ impl Locks {
 /// allocates nothing.
 struct EachThread<'a> {
     ruleset: Option<&'a OwnedFd>,
-    filter: Option<seccompiler::BpfProgram>,
+    filter: Option<Vec<libc::sock_filter>>,
 }
 
 impl sys::each_thread::Action for EachThread<'_> {
     fn run(&self) -> bool {
         rustix::thread::set_no_new_privs(true).is_ok()
             && self.ruleset.is_none_or(|ruleset| landlock::restrict_self(ruleset.as_fd(), 0).is_ok())
-            && self.filter.as_ref().is_none_or(|filter| seccompiler::apply_filter(filter).is_ok())
+            && self.filter.as_ref().is_none_or(|filter| sys::seccomp::install(filter, 0).is_ok())
     }
 }
 

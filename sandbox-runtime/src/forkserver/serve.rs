@@ -3,6 +3,7 @@
 use super::message::{self, Hello};
 use super::server::Server;
 use super::start::MARK;
+use crate::enforce::capabilities;
 use crate::sys;
 use crate::sys::image::Image;
 use crate::sys::startup::Hook;
@@ -48,6 +49,8 @@ fn serve(hook: &Hook, socket: &OwnedFd) -> ! {
 fn prepare(hook: &Hook) -> Result<(), String> {
     sys::process::set_environment(&[]).map_err(|error| format!("its environment: {error}"))?;
     sys::process::reset_signals();
+    sys::process::reset_scheduling().map_err(|error| format!("how it is scheduled: {error}"))?;
+    capabilities::empty_bounding_set().map_err(|error| error.to_string())?;
     hook.run_later_initialisers();
     // The loader is through: nothing of the host's stays.
     let null = sys::process::take_fd(0).map_err(|error| format!("/dev/null: {error}"))?;

@@ -117,7 +117,12 @@ impl<'a> Server<'a> {
                 }
             }
             Ok(Some((Request::Restrict { ruleset, filter }, mut fds))) => {
-                self.restrict(ruleset, &Locks { ruleset: fds.pop(), recipe: None, filter, namespaces: None });
+                let ruleset_of = fds.pop();
+                let capabilities = Vec::new();
+                self.restrict(
+                    ruleset,
+                    &Locks { ruleset: ruleset_of, recipe: None, filter, namespaces: None, capabilities },
+                );
             }
             Err(Errno::AGAIN) => {}
             Ok(None) | Err(_) => self.end(),

@@ -132,6 +132,8 @@ impl Prepared<'_> {
             recipe: self.locks.recipe.as_ref().map(|recipe| recipe.plan.clone()),
             filter: self.locks.filter.clone(),
             namespaces: self.locks.namespaces.clone(),
+            capabilities: self.locks.capabilities.clone(),
+            grants_proc: self.plan.grants_proc(),
             memory: self.plan.memory,
             env: self.environment(program),
         })

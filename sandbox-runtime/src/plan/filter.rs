@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The kinds of sockets that a grant needs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Sockets {
     /// TCP over IPv4 and IPv6.
     pub tcp: bool,
@@ -27,8 +27,18 @@ impl Sockets {
     }
 }
 
-/// What a filter refuses. Everything else passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a worker may send signals, as far as a filter can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Signals {
+    /// To its own process alone.
+    ToItself,
+    /// Anywhere but to the forkserver, which ends it at its deadline.
+    NotToTheForkserver,
+}
+
+/// What a filter refuses. In a thread and in place everything else passes; in a worker, what no grant needs is refused
+/// besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FilterPlan {
     /// The placement, which whoever runs under the filter can ask for: see `enforce::mark`.
     pub mark: Placement,
@@ -47,31 +57,47 @@ pub struct FilterPlan {
     pub metadata: bool,
     /// Refuse truncating by path, where Landlock cannot (before ABI 3).
     pub truncate: bool,
-    /// Refuse every `clone(2)`: one thread is the limit.
-    pub threads: bool,
     /// Refuse `RENAME_WHITEOUT`, which Landlock does not look at (erratum 4).
     pub whiteout: bool,
+    /// In a worker: refuse every call that names a file. None is granted.
+    pub paths: bool,
+    /// In a worker: refuse `ioctl(2)` but for a few harmless requests.
+    pub ioctl: bool,
+    /// In a worker: refuse memory that `memory` does not count (`memfd_create(2)`).
+    pub uncounted_memory: bool,
+    /// In a worker: refuse new processes.
+    pub processes: bool,
+    /// In a worker: refuse new threads and processes. One is the limit.
+    pub threads: bool,
+    /// In a worker: where signals may go.
+    pub signals: Signals,
 }
 
 impl FilterPlan {
     pub(super) fn holding(
         held: &BTreeMap<Promise, Vec<Layer>>,
-        sockets: Sockets,
+        policy: &Policy,
         mark: Placement,
     ) -> Option<FilterPlan> {
         let filter = |promise| held.get(&promise).is_some_and(|layers| layers.contains(&Layer::Filter));
         filter(Promise::OtherSockets).then(|| FilterPlan {
             mark,
-            sockets,
+            sockets: Sockets::needed_by(policy),
             listen: filter(Promise::Listen),
             fastopen: held.contains_key(&Promise::Port(NetAccess::ConnectTcp)),
             execute: filter(Promise::File(Access::EXECUTE)),
             metadata: filter(Promise::Metadata),
             truncate: filter(Promise::File(Access::TRUNCATE)),
-            threads: held
-                .get(&Promise::Threads)
-                .is_some_and(|layers| layers.contains(&Layer::DefaultDenyFilter)),
             whiteout: filter(Promise::Whiteouts),
+            paths: mark == Placement::Process && !policy.names_files(),
+            ioctl: filter(Promise::File(Access::IOCTL_DEV)),
+            uncounted_memory: filter(Promise::UncountedMemory),
+            processes: filter(Promise::NewProcesses),
+            threads: filter(Promise::Threads),
+            signals: match filter(Promise::Signal) {
+                true => Signals::ToItself,
+                false => Signals::NotToTheForkserver,
+            },
         })
     }
 }

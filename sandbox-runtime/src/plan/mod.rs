@@ -2,6 +2,7 @@
 //!
 //! Enforcement, errors, reports and the support table are all read off the [`Plan`], so they cannot disagree.
 
+mod capability;
 mod errata;
 mod filter;
 mod namespaces;
@@ -10,8 +11,9 @@ mod ruleset;
 #[cfg(test)]
 mod tests;
 
+pub use capability::Capability;
 pub use errata::Erratum;
-pub use filter::{FilterPlan, Sockets};
+pub use filter::{FilterPlan, Signals, Sockets};
 pub use namespaces::NamespacesPlan;
 pub use promise::{Layer, Lost, Promise};
 pub use ruleset::{PathRule, PortRule, RulesetPlan};
@@ -20,6 +22,7 @@ use crate::policy::{Access, Allow, Demand, Memory, NetAccess, Policy, Stdio, Thr
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 /// The newest Landlock ABI that this library knows; a newer one works as this one.
@@ -118,6 +121,8 @@ pub struct Plan {
     pub filter: Option<FilterPlan>,
     /// `process`: the namespaces that a worker gets.
     pub namespaces: Option<NamespacesPlan>,
+    /// `process`: the capabilities that a worker keeps, if it had them; all others are dropped.
+    pub capabilities: Vec<Capability>,
     /// `process`: the wall time of a call.
     pub timeout: Option<Duration>,
     /// `process`: `RLIMIT_AS`, in bytes.
@@ -130,6 +135,15 @@ pub struct Plan {
     pub files: bool,
     /// `in_place`: what to do about other threads.
     pub thread_sync: ThreadSync,
+}
+
+impl Plan {
+    /// Whether the body may look at processes in `/proc`, its own above all.
+    pub(crate) fn grants_proc(&self) -> bool {
+        let proc = Path::new("/proc");
+        let mut paths = self.ruleset.iter().flat_map(|ruleset| &ruleset.paths);
+        paths.any(|rule| rule.path.starts_with(proc) || proc.starts_with(&rule.path))
+    }
 }
 
 /// A policy that this kernel cannot enforce.
@@ -199,9 +213,9 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
             layer.is_there(kernel, placement) && (policy.namespaces || !layer.is_namespaces())
         };
         let mut by: Vec<Layer> = could.iter().copied().filter(is_there).collect();
-        if matches!(promise, Promise::File(Access::TRUNCATE) | Promise::Whiteouts) {
-            // The filter refuses more than the promise says, so it is for want of the other alone.
-            by.truncate(1);
+        if refuses_too_much(promise, policy) && by.iter().any(|layer| *layer != Layer::Filter) {
+            // For want of the others alone.
+            by.retain(|layer| *layer != Layer::Filter);
         }
         match by.is_empty() {
             false => drop(held.insert(promise, by)),
@@ -215,12 +229,18 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
     }
     let process = placement == Placement::Process;
     let ruleset = RulesetPlan::holding(&held, policy, kernel);
+    let namespaces = NamespacesPlan::holding(&held, policy, sockets);
     let errata = Erratum::of(kernel, ruleset.as_ref(), policy, placement);
     Ok(Plan {
         placement,
         kernel,
-        filter: FilterPlan::holding(&held, sockets, placement),
-        namespaces: NamespacesPlan::holding(&held, policy, sockets),
+        filter: FilterPlan::holding(&held, policy, placement),
+        capabilities: match &namespaces {
+            None if process => Capability::needed_by(policy),
+            // Those of a user namespace are good for nothing outside.
+            _ => Vec::new(),
+        },
+        namespaces,
         errata,
         ruleset,
         timeout: timeout(policy).filter(|_| process),
@@ -245,11 +265,9 @@ impl Lost {
             Demand::Default if is_about_files(self.promise) || is_named(self.promise, policy, placement) => {
                 true
             }
-            // Reported: what only the filter to come will hold, and a flaw of the kernel's that needs help from outside.
+            // Reported: a flaw of the kernel's that needs help from outside.
             Demand::Default => {
-                placement == Placement::Process
-                    && !self.could.contains(&Layer::DefaultDenyFilter)
-                    && self.promise != Promise::DisconnectedDirectories
+                placement == Placement::Process && self.promise != Promise::DisconnectedDirectories
             }
         }
     }
@@ -323,6 +341,16 @@ fn promises_of_a_worker(policy: &Policy) -> Vec<Promise> {
     all
 }
 
+/// Whether the filter, where it holds a promise, refuses more than that says: truncating and renaming as a whole, and to
+/// programs that a worker runs, signals to themselves.
+fn refuses_too_much(promise: Promise, policy: &Policy) -> bool {
+    match promise {
+        Promise::File(Access::TRUNCATE) | Promise::Whiteouts => true,
+        Promise::Signal => policy.names_right(Access::EXECUTE),
+        _ => false,
+    }
+}
+
 /// Whether what a promise is about is granted everywhere, so that there is nothing to hold. A file system right is
 /// handled all the same where Landlock knows it: only below that does its absence matter. Every port would be 65536
 /// rules.
@@ -346,21 +374,23 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
     // What a filter can refuse as a whole it cannot refuse in part.
     let filter_if = |refused: bool, layer| if refused { vec![layer, Layer::Filter] } else { vec![layer] };
     // In a thread or in place only single calls are refused, so these promises have no second layer there.
+    let process = placement == Placement::Process;
     let or_default_deny = |layer: Option<Layer>| -> Vec<Layer> {
-        layer
-            .into_iter()
-            .chain((placement == Placement::Process).then_some(Layer::DefaultDenyFilter))
-            .collect()
+        layer.into_iter().chain(process.then_some(Layer::Filter)).collect()
     };
+    // Where no file is granted, a worker can name none.
+    let or_no_paths = |layer| filter_if(process && !policy.names_files(), layer);
     match promise {
         Promise::File(Access::RESOLVE_UNIX) => filter_if(!sockets.unix, Layer::Landlock(9)),
         // Landlock refuses every rename across directories where it cannot grant them.
-        Promise::File(Access::REFER) => vec![Layer::Landlock(1)],
+        Promise::File(Access::REFER) => or_no_paths(Layer::Landlock(1)),
         // The filter refuses `truncate(2)` everywhere; `ftruncate(2)` needs a file that was opened for writing.
         Promise::File(Access::TRUNCATE) => vec![Layer::Landlock(3), Layer::Filter],
         Promise::File(Access::EXECUTE) => filter_if(!policy.names_right(Access::EXECUTE), Layer::Landlock(1)),
-        Promise::File(Access::IOCTL_DEV) => or_default_deny(Some(Layer::Landlock(5))),
-        Promise::File(right) => vec![Layer::Landlock(right.least_abi())],
+        Promise::File(Access::IOCTL_DEV) => {
+            filter_if(process && !policy.names_right(Access::IOCTL_DEV), Layer::Landlock(5))
+        }
+        Promise::File(right) => or_no_paths(Layer::Landlock(right.least_abi())),
         Promise::Port(access @ (NetAccess::BindTcp | NetAccess::ConnectTcp)) => {
             filter_if(!sockets.tcp, Layer::Landlock(access.least_abi()))
         }
@@ -370,22 +400,21 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
         Promise::AbstractUnixSocket => filter_if(!sockets.unix, Layer::Landlock(6)),
         Promise::Signal => or_default_deny(Some(Layer::Landlock(6))),
         Promise::Ptrace => or_default_deny(Some(Layer::Landlock(1))),
-        Promise::Existence if policy.names_files() => Vec::new(),
+        // Connecting to a socket tells whether it is there.
+        Promise::Existence if policy.names_files() || sockets.unix => Vec::new(),
         Promise::Existence | Promise::NewProcesses | Promise::OtherSystemCalls | Promise::UncountedMemory => {
             or_default_deny(None)
         }
         Promise::DisconnectedDirectories if policy.names_files() => {
             vec![Layer::LandlockWithout(Erratum::DisconnectedDirectories)]
         }
-        Promise::DisconnectedDirectories => vec![Layer::Landlock(1)],
+        Promise::DisconnectedDirectories => or_no_paths(Layer::Landlock(1)),
         Promise::Whiteouts if policy.lets_rename() => {
             vec![Layer::LandlockWithout(Erratum::Whiteouts), Layer::Filter]
         }
         Promise::Whiteouts => vec![Layer::Landlock(1), Layer::Filter],
         Promise::Memory => vec![Layer::Rlimit],
-        // A worker that may send signals outside may send them to the forkserver.
-        Promise::Timeout if policy.allows(Allow::Signal) => or_default_deny(None),
-        Promise::Timeout => or_default_deny(Some(Layer::Forkserver)),
+        Promise::Timeout => vec![Layer::Forkserver],
         Promise::HostStdio | Promise::Environment => vec![Layer::Nothing],
         Promise::Threads if policy.threads == Some(1) => or_default_deny(None),
         // A filter cannot count. For the rest see `namespaces`.

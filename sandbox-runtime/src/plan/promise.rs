@@ -109,8 +109,6 @@ pub enum Layer {
     /// `RLIMIT_NPROC` in a user namespace of the worker's own, which counts nobody else (Linux 5.14) and does not bind
     /// who is root outside.
     NamespaceRlimit,
-    /// The default-deny filter of `process`, which this version does not have yet.
-    DefaultDenyFilter,
 }
 
 impl Layer {
@@ -119,10 +117,9 @@ impl Layer {
             Layer::Landlock(least) => kernel.abi >= least,
             Layer::LandlockWithout(erratum) => kernel.abi > 0 && kernel.has_fix(erratum),
             Layer::Filter => kernel.seccomp,
-            // Without the signal scope a worker could stop the forkserver that is to kill it.
-            Layer::Forkserver => placement == Placement::Process && kernel.abi >= 6,
+            // Without a filter a worker could stop the forkserver that is to kill it.
+            Layer::Forkserver => placement == Placement::Process && kernel.seccomp,
             Layer::Rlimit | Layer::Nothing => placement == Placement::Process,
-            Layer::DefaultDenyFilter => false,
             Layer::Namespaces => kernel.namespaces && placement == Placement::Process,
             Layer::NamespaceRlimit => kernel.thread_limit && placement == Placement::Process,
         }
@@ -170,7 +167,6 @@ impl Lost {
                     format!("the fix of Landlock's erratum {}", erratum.number())
                 }
                 Layer::Filter => "seccomp filters".into(),
-                Layer::DefaultDenyFilter => "the default-deny filter that this version lacks".into(),
                 Layer::Namespaces => "`namespaces` and a system that lets this user have them".into(),
                 Layer::NamespaceRlimit => {
                     "`namespaces`, Linux 5.14, a system that lets this user have them, and another user than root"

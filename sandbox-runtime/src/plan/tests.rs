@@ -15,24 +15,24 @@ fn kernel(abi: u32) -> Kernel {
     Kernel::with(abi, FIXED, true)
 }
 
-/// Every promise of a policy without grants: the Landlock ABI that holds it, whether the small filter does, and
-/// whether in `process` the filter to come will.
+/// Every promise of a policy without grants: the Landlock ABI that holds it, whether every filter does, and whether that
+/// of a worker does.
 const HOLDERS: &[(Promise, Option<u32>, bool, bool)] = &[
     (Promise::File(Access::EXECUTE), Some(1), true, false),
-    (Promise::File(Access::WRITE_FILE), Some(1), false, false),
-    (Promise::File(Access::READ_FILE), Some(1), false, false),
-    (Promise::File(Access::READ_DIR), Some(1), false, false),
-    (Promise::File(Access::REMOVE_DIR), Some(1), false, false),
-    (Promise::File(Access::REMOVE_FILE), Some(1), false, false),
-    (Promise::File(Access::MAKE_CHAR), Some(1), false, false),
-    (Promise::File(Access::MAKE_DIR), Some(1), false, false),
-    (Promise::File(Access::MAKE_REG), Some(1), false, false),
-    (Promise::File(Access::MAKE_SOCK), Some(1), false, false),
-    (Promise::File(Access::MAKE_FIFO), Some(1), false, false),
-    (Promise::File(Access::MAKE_BLOCK), Some(1), false, false),
-    (Promise::File(Access::MAKE_SYM), Some(1), false, false),
+    (Promise::File(Access::WRITE_FILE), Some(1), false, true),
+    (Promise::File(Access::READ_FILE), Some(1), false, true),
+    (Promise::File(Access::READ_DIR), Some(1), false, true),
+    (Promise::File(Access::REMOVE_DIR), Some(1), false, true),
+    (Promise::File(Access::REMOVE_FILE), Some(1), false, true),
+    (Promise::File(Access::MAKE_CHAR), Some(1), false, true),
+    (Promise::File(Access::MAKE_DIR), Some(1), false, true),
+    (Promise::File(Access::MAKE_REG), Some(1), false, true),
+    (Promise::File(Access::MAKE_SOCK), Some(1), false, true),
+    (Promise::File(Access::MAKE_FIFO), Some(1), false, true),
+    (Promise::File(Access::MAKE_BLOCK), Some(1), false, true),
+    (Promise::File(Access::MAKE_SYM), Some(1), false, true),
     // Before ABI 2 it is refused wherever files are restricted.
-    (Promise::File(Access::REFER), Some(1), false, false),
+    (Promise::File(Access::REFER), Some(1), false, true),
     (Promise::File(Access::TRUNCATE), Some(3), true, false),
     (Promise::File(Access::IOCTL_DEV), Some(5), false, true),
     (Promise::File(Access::RESOLVE_UNIX), Some(9), true, false),
@@ -49,27 +49,27 @@ const HOLDERS: &[(Promise, Option<u32>, bool, bool)] = &[
     (Promise::Metadata, None, true, false),
     (Promise::Existence, None, false, true),
     // Without grants nothing can widen.
-    (Promise::DisconnectedDirectories, Some(1), false, false),
+    (Promise::DisconnectedDirectories, Some(1), false, true),
     (Promise::Whiteouts, Some(1), true, false),
 ];
 
 /// What only a worker promises, and what holds it.
 const HOLDERS_OF_A_WORKER: &[(Promise, &[Layer])] = &[
-    (Promise::NewProcesses, &[Layer::DefaultDenyFilter]),
-    (Promise::OtherSystemCalls, &[Layer::DefaultDenyFilter]),
-    (Promise::UncountedMemory, &[Layer::DefaultDenyFilter]),
+    (Promise::NewProcesses, &[Layer::Filter]),
+    (Promise::OtherSystemCalls, &[Layer::Filter]),
+    (Promise::UncountedMemory, &[Layer::Filter]),
     (Promise::Memory, &[Layer::Rlimit]),
-    (Promise::Timeout, &[Layer::Forkserver, Layer::DefaultDenyFilter]),
+    (Promise::Timeout, &[Layer::Forkserver]),
     (Promise::HostStdio, &[Layer::Nothing]),
     (Promise::Environment, &[Layer::Nothing]),
 ];
 
 /// The layers of a row in a placement, there or not.
 fn layers_of(row: &(Promise, Option<u32>, bool, bool), placement: Placement) -> Vec<Layer> {
-    let (_, abi, filter, default_deny) = *row;
+    let (_, abi, filter, in_worker) = *row;
     let mut layers: Vec<Layer> = abi.map(Layer::Landlock).into_iter().collect();
+    let filter = filter || in_worker && placement == Placement::Process;
     layers.extend(filter.then_some(Layer::Filter));
-    layers.extend((default_deny && placement == Placement::Process).then_some(Layer::DefaultDenyFilter));
     layers
 }
 
@@ -87,10 +87,11 @@ fn there(layers: &[Layer], abi: u32, seccomp: bool) -> Vec<Layer> {
         Layer::Landlock(least) => abi >= *least,
         Layer::LandlockWithout(_) => abi >= 1,
         Layer::Filter => seccomp,
-        Layer::DefaultDenyFilter => false,
-        // Below, a worker can stop it by a signal.
-        Layer::Forkserver => abi >= 6,
+        // Without, a worker can stop it by a signal.
+        Layer::Forkserver => seccomp,
         Layer::Rlimit | Layer::Nothing => true,
+        // Asked for by name: see `namespaces`.
+        Layer::Namespaces | Layer::NamespaceRlimit => false,
     };
     layers.iter().copied().filter(there).collect()
 }
@@ -216,30 +217,29 @@ fn least_abis(policy: &Policy) -> [Option<u32>; 4] {
 fn least_abi_of_a_policy() {
     #[rustfmt::skip]
     let table: &[(&str, [Option<u32>; 4])] = &[
-        // `strict` in `process` waits for the default-deny filter.
         //                              process  strict  thread   strict
-        ("nothing",                    [Some(1), None, Some(1),  Some(6)]),
-        ("read",                       [Some(1), None, Some(1),  Some(6)]),
-        ("write",                      [Some(1), None, Some(1),  Some(6)]),
-        ("execute",                    [Some(1), None, Some(1),  Some(6)]),
-        ("optional",                   [Some(1), None, Some(1),  Some(6)]),
-        ("truncate",                   [Some(1), None, Some(1),  Some(6)]),
-        ("ioctl_dev",                  [Some(5), None, Some(5),  Some(6)]),
-        ("unix",                       [Some(9), None, Some(9),  Some(9)]),
-        ("resolve_unix",               [Some(9), None, Some(9),  Some(9)]),
-        ("tcp_bind",                   [Some(4), None, Some(4),  Some(6)]),
-        ("tcp_connect",                [Some(4), None, Some(4),  Some(6)]),
-        ("udp_bind",                   [Some(10), None, Some(10), Some(10)]),
-        ("udp_connect",                [Some(10), None, Some(10), Some(10)]),
-        ("allow(udp)",                 [Some(1), None, Some(1),  Some(6)]),
-        ("allow(signal)",              [Some(1), None, Some(1),  Some(5)]),
+        ("nothing",                    [Some(0), Some(0), Some(1),  Some(6)]),
+        ("read",                       [Some(1), Some(1), Some(1),  Some(6)]),
+        ("write",                      [Some(1), Some(1), Some(1),  Some(6)]),
+        ("execute",                    [Some(1), Some(1), Some(1),  Some(6)]),
+        ("optional",                   [Some(1), Some(1), Some(1),  Some(6)]),
+        ("truncate",                   [Some(1), Some(1), Some(1),  Some(6)]),
+        ("ioctl_dev",                  [Some(5), Some(5), Some(5),  Some(6)]),
+        ("unix",                       [Some(9), Some(9), Some(9),  Some(9)]),
+        ("resolve_unix",               [Some(9), Some(9), Some(9),  Some(9)]),
+        ("tcp_bind",                   [Some(4), Some(4), Some(4),  Some(6)]),
+        ("tcp_connect",                [Some(4), Some(4), Some(4),  Some(6)]),
+        ("udp_bind",                   [Some(10), Some(10), Some(10), Some(10)]),
+        ("udp_connect",                [Some(10), Some(10), Some(10), Some(10)]),
+        ("allow(udp)",                 [Some(0), Some(0), Some(1),  Some(6)]),
+        ("allow(signal)",              [Some(0), Some(0), Some(1),  Some(5)]),
         // Unix sockets that may be made can connect to paths, which only ABI 9 refuses.
-        ("allow(abstract_unix_socket)", [Some(9), None, Some(1), Some(9)]),
-        ("allow(metadata)",            [Some(1), None, Some(1),  Some(6)]),
+        ("allow(abstract_unix_socket)", [Some(9), Some(9), Some(1), Some(9)]),
+        ("allow(metadata)",            [Some(0), Some(0), Some(1),  Some(6)]),
         // UDP as a whole before ABI 10.
-        ("preset(dns)",                [Some(1), None, Some(1),  Some(6)]),
-        ("preset(tmp)",                [Some(1), None, Some(1),  Some(6)]),
-        ("limits off",                 [Some(1), None, Some(1),  Some(6)]),
+        ("preset(dns)",                [Some(1), Some(1), Some(1),  Some(6)]),
+        ("preset(tmp)",                [Some(1), Some(1), Some(1),  Some(6)]),
+        ("limits off",                 [Some(0), Some(0), Some(1),  Some(6)]),
     ];
     let found: Vec<_> = cases().iter().map(|case| (case.name, least_abis(&case.policy))).collect();
     assert_eq!(found, table);
@@ -253,7 +253,6 @@ fn what_must_be_held_and_is_not_is_the_error() {
         let must = |lost: &&Lost| {
             let files = matches!(lost.promise, Promise::File(right)
                 if right != Access::IOCTL_DEV && right != Access::RESOLVE_UNIX);
-            let pending = lost.could.contains(&Layer::DefaultDenyFilter);
             // What nothing can hold anywhere is no promise.
             !lost.could.is_empty()
                 && match demand {
@@ -261,7 +260,7 @@ fn what_must_be_held_and_is_not_is_the_error() {
                     "best_effort" => false,
                     _ if lost.promise == Promise::DisconnectedDirectories => false,
                     _ if files || case.named.contains(&lost.promise) => true,
-                    _ => placement == Placement::Process && !pending,
+                    _ => placement == Placement::Process,
                 }
         };
         let must: Vec<Lost> = all.iter().filter(must).cloned().collect();
@@ -443,7 +442,9 @@ fn what_is_held_is_handed_over() {
             if layers == &[Layer::Filter] {
                 let filter = plan.filter.expect("a filter");
                 let open = filter.sockets;
+                let in_worker = filter.mark == Placement::Process;
                 match promise {
+                    Promise::File(Access::IOCTL_DEV) => assert!(in_worker && filter.ioctl, "{what}"),
                     Promise::File(Access::EXECUTE) => assert!(filter.execute, "{what}"),
                     Promise::File(Access::TRUNCATE) => assert!(filter.truncate, "{what}"),
                     Promise::File(Access::RESOLVE_UNIX) => assert!(!open.unix, "{what}"),
@@ -453,6 +454,15 @@ fn what_is_held_is_handed_over() {
                     Promise::Listen => assert!(filter.listen, "{what}"),
                     Promise::Metadata => assert!(filter.metadata, "{what}"),
                     Promise::Whiteouts => assert!(filter.whiteout, "{what}"),
+                    Promise::File(_) | Promise::Existence | Promise::DisconnectedDirectories => {
+                        assert!(in_worker && filter.paths, "{what}");
+                    }
+                    Promise::Signal => {
+                        assert!(in_worker && filter.signals == Signals::ToItself, "{what}");
+                    }
+                    Promise::NewProcesses => assert!(in_worker && filter.processes, "{what}"),
+                    Promise::UncountedMemory => assert!(in_worker && filter.uncounted_memory, "{what}"),
+                    Promise::OtherSystemCalls | Promise::Ptrace => assert!(in_worker, "{what}"),
                     // Every filter refuses these.
                     Promise::OtherSockets | Promise::IoUring => {}
                     other => panic!("{other:?} is nothing that the filter refuses"),
@@ -483,7 +493,7 @@ fn refer_cannot_be_granted_before_abi_2() {
     assert!(!ruleset_of(write(), 1).paths[0].rights.contains(Access::REFER));
     assert!(ruleset_of(write(), 2).paths[0].rights.contains(Access::REFER));
     // Refused all the same, so no error and no loss.
-    assert_eq!(lenient(Policy::new(), 1).held[&Promise::File(Access::REFER)], [Layer::Landlock(1)]);
+    assert_eq!(lenient(write(), 1).held[&Promise::File(Access::REFER)], [Layer::Landlock(1)]);
 }
 
 #[test]
@@ -613,14 +623,38 @@ fn limits_are_a_workers() {
 }
 
 #[test]
-fn a_timeout_is_not_held_against_a_worker_that_may_signal() {
-    let is_held = |policy: Policy, abi| {
-        let plan = plan(&policy, Placement::Process, kernel(abi)).unwrap();
-        assert_eq!(plan.timeout, Some(DEFAULT_TIMEOUT));
-        plan.held.contains_key(&Promise::Timeout)
-    };
-    assert_eq!([5, 6, 11].map(|abi| is_held(Policy::new(), abi)), [false, true, true]);
-    assert_eq!([5, 6, 11].map(|abi| is_held(Policy::new().allow(Allow::Signal), abi)), [false; 3]);
+fn no_worker_may_signal_the_forkserver() {
+    for policy in [Policy::new(), Policy::new().allow(Allow::Signal), Policy::new().execute("/usr/bin")] {
+        for abi in 1..=NEWEST_ABI {
+            let plan = plan(&policy, Placement::Process, kernel(abi)).unwrap();
+            assert_eq!(plan.held[&Promise::Timeout], [Layer::Forkserver], "{policy}, ABI {abi}");
+        }
+    }
+}
+
+/// What a worker runs could not signal itself, so that is done for want of Landlock alone.
+#[test]
+fn programs_may_signal_themselves_where_landlock_holds_the_rest() {
+    let signals = |policy: Policy, abi| lenient(policy, abi).filter.map(|filter| filter.signals);
+    let (own, others) = (Some(Signals::ToItself), Some(Signals::NotToTheForkserver));
+    assert_eq!([1, 5, 6, 11].map(|abi| signals(Policy::new(), abi)), [own; 4]);
+    let runs = [1, 5, 6, 11].map(|abi| signals(Policy::new().execute("/usr/bin"), abi));
+    assert_eq!(runs, [own, own, others, others]);
+    assert_eq!([1, 11].map(|abi| signals(Policy::new().allow(Allow::Signal), abi)), [others; 2]);
+}
+
+#[test]
+fn capabilities_are_kept_for_what_cannot_be_used_without() {
+    let kept = |policy: Policy| lenient(policy, NEWEST_ABI).capabilities;
+    let nothing: [Capability; 0] = [];
+    assert_eq!(kept(Policy::new().read("/").write("/").tcp_bind(8080).tcp_connect(80)), nothing);
+    // Port 0 is any that is free.
+    assert_eq!(kept(Policy::new().tcp_bind(0)), nothing);
+    assert_eq!(kept(Policy::new().tcp_bind(80)), [Capability::NetBindService]);
+    assert_eq!(kept(Policy::new().udp_bind(1000..=2000)), [Capability::NetBindService]);
+    assert_eq!(kept(Policy::new().fs(Access::MAKE_BLOCK, "/dev")), [Capability::Mknod]);
+    let thread = plan(&Policy::new().tcp_bind(80), Placement::Thread, kernel(NEWEST_ABI)).unwrap();
+    assert_eq!(thread.capabilities, nothing);
 }
 
 #[test]
@@ -650,8 +684,17 @@ fn without_seccomp() {
     let none = |abi| Kernel::with(abi, 0, false);
     let error = plan(&Policy::new(), Placement::Process, none(NEWEST_ABI)).unwrap_err();
     let lost: BTreeSet<Promise> = error.lost.iter().map(|lost| lost.promise).collect();
-    let filtered =
-        BTreeSet::from([Promise::Listen, Promise::OtherSockets, Promise::IoUring, Promise::Metadata]);
+    let filtered = BTreeSet::from([
+        Promise::Listen,
+        Promise::OtherSockets,
+        Promise::IoUring,
+        Promise::Metadata,
+        Promise::Existence,
+        Promise::NewProcesses,
+        Promise::OtherSystemCalls,
+        Promise::UncountedMemory,
+        Promise::Timeout,
+    ]);
     assert_eq!(lost, filtered);
     for abi in ABIS {
         let plan = plan(&Policy::new().best_effort(), Placement::Thread, none(abi)).unwrap();
@@ -701,6 +744,6 @@ fn errors_name_promise_and_abi() {
     for (found, expected) in table {
         assert!(found.contains(expected), "{found}");
     }
-    let none = text(Policy::new(), Placement::Process, 0);
+    let none = text(Policy::new().read("/usr"), Placement::Process, 0);
     assert!(none.contains("it needs Landlock ABI 1, and this kernel has no Landlock, to hold `"), "{none}");
 }

@@ -9,5 +9,6 @@ pub(crate) mod image;
 pub(crate) mod landlock;
 pub(crate) mod namespaces;
 pub(crate) mod process;
+pub(crate) mod seccomp;
 pub(crate) mod signalfd;
 pub(crate) mod spawn;

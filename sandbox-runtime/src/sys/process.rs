@@ -99,6 +99,38 @@ pub(crate) fn reset_signals() {
     unblock_signals();
 }
 
+/// The ordinary policy for processor, disk and want of memory, where the host has a better one: what runs away in a
+/// worker must not take the machine. No alternate stack, and memory that is executable only where it is said to be.
+pub(crate) fn reset_scheduling() -> io::Result<()> {
+    let ordinary = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the pointer is to a live parameter; 0 is the caller.
+    checked(unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const ordinary) }.into())?;
+    if rustix::process::getpriority_process(None)? < 0 {
+        rustix::process::setpriority_process(None, 0)?;
+    }
+    // IOPRIO_WHO_PROCESS, the caller, IOPRIO_CLASS_NONE. Kernels may lack it.
+    // SAFETY: takes integers.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, 1, 0, 0) };
+    // SAFETY: takes an integer; this one only asks.
+    let personality = unsafe { libc::personality(0xffff_ffff) };
+    // SAFETY: takes an integer; what is mapped already stays as it is.
+    unsafe { libc::personality((personality & !libc::READ_IMPLIES_EXEC) as libc::c_ulong) };
+    let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+    // SAFETY: no handler is running on one; no old stack is asked for.
+    checked(unsafe { libc::sigaltstack(&raw const none, std::ptr::null_mut()) }.into())?;
+    // Where /proc is not to be had, it stays as it is.
+    let spared =
+        std::fs::read_to_string("/proc/self/oom_score_adj").is_ok_and(|score| score.starts_with('-'));
+    if spared {
+        std::fs::write("/proc/self/oom_score_adj", "0")?;
+    }
+    Ok(())
+}
+
+fn checked(result: i64) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Lets every signal through to this thread.
 pub(crate) fn unblock_signals() {
     let none = signal_set(&[]);
@@ -190,14 +222,6 @@ pub(crate) fn ids() -> [u32; 6] {
     // SAFETY: as above.
     unsafe { libc::getresgid(rgid, egid, sgid) };
     ids
-}
-
-/// Whether the kernel has system call filters with the actions that ours use (`SECCOMP_GET_ACTION_AVAIL`).
-pub(crate) fn has_seccomp() -> bool {
-    [libc::SECCOMP_RET_ERRNO, libc::SECCOMP_RET_KILL_PROCESS].into_iter().all(|action| {
-        // SAFETY: the pointer is to a live u32, which the kernel only reads.
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0 }
-    })
 }
 
 /// How many threads this process has. `stat` is something that Landlock never refuses.

@@ -4,7 +4,7 @@ use super::frame::{HEADER, Kind, header};
 use super::{MOST_FDS, send};
 use crate::codec::Outgoing;
 use crate::enforce::{Filter, Locks, Namespaces, Recipe};
-use crate::plan::RulesetPlan;
+use crate::plan::{Capability, RulesetPlan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
@@ -30,6 +30,10 @@ pub(crate) struct Job {
     pub(crate) recipe: Option<RulesetPlan>,
     pub(crate) filter: Option<Filter>,
     pub(crate) namespaces: Option<Namespaces>,
+    /// The capabilities to keep.
+    pub(crate) capabilities: Vec<Capability>,
+    /// Whether it may look at itself in `/proc`.
+    pub(crate) grants_proc: bool,
     /// `RLIMIT_AS`.
     pub(crate) memory: Option<u64>,
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
@@ -141,8 +145,13 @@ impl Received {
         let ruleset = take(usize::from(job.ruleset))?.pop();
         let recipe =
             job.recipe.clone().map(|plan| take(plan.paths.len()).map(|paths| Recipe { plan, paths }));
-        let (filter, namespaces) = (job.filter.clone(), job.namespaces.clone());
-        let locks = Locks { ruleset, recipe: recipe.transpose()?, filter, namespaces };
+        let locks = Locks {
+            ruleset,
+            recipe: recipe.transpose()?,
+            filter: job.filter.clone(),
+            namespaces: job.namespaces.clone(),
+            capabilities: job.capabilities.clone(),
+        };
         Ok(Received { job, arguments, stdio, directory, locks, fds })
     }
 }

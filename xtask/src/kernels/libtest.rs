@@ -169,7 +169,7 @@ mod tests {
                      lost: [Lost { promise: Port(BindTcp), could: [Landlock(4)] }], strict: false }), ran: No";
         assert!(is_refused(debug, 2));
         assert!(!is_refused(debug, 7));
-        assert!(!is_refused(&debug.replace("Landlock(4)", "DefaultDenyFilter"), 2));
+        assert!(!is_refused(&debug.replace("Landlock(4)", "Filter"), 2));
     }
 
     #[test]

@@ -5,11 +5,10 @@
 //!
 //! <https://man7.org/linux/man-pages/man7/user_namespaces.7.html>
 
-mod capabilities;
 mod processes;
 mod root;
 
-use super::{LockError, Locks, grant_error};
+use super::{LockError, Locks, capabilities, grant_error};
 use crate::error::Error;
 use crate::plan::{NamespacesPlan, Plan};
 use crate::policy::Access;
@@ -79,14 +78,15 @@ impl Namespaces {
     /// where processes get a namespace; the caller then ends as that child does.
     pub(crate) fn enter(&self, locks: &Locks) -> Result<(), LockError> {
         self.unshare()?;
-        capabilities::bound().map_err(failed("the bounding set"))?;
+        // That of a new user namespace is full.
+        capabilities::empty_bounding_set()?;
         if self.processes {
             // Before the mounts: a `/proc` shows the namespace of who mounts it.
             processes::separate()?;
         }
         self.replace_files(locks)?;
         self.limit_threads().map_err(failed("RLIMIT_NPROC"))?;
-        capabilities::drop_all().map_err(failed("capset"))
+        capabilities::keep_only(&[])
     }
 
     fn unshare(&self) -> Result<(), LockError> {
@@ -162,8 +162,14 @@ fn failed(what: &'static str) -> impl FnOnce(Errno) -> LockError {
 pub(crate) fn probe(answer: impl FnOnce(Result<bool, LockError>)) -> ! {
     let all = Namespaces { network: true, processes: true, files: Some(Vec::new()), threads: None };
     answer(
-        all.enter(&Locks { ruleset: None, recipe: None, filter: None, namespaces: None })
-            .map(|()| processes::can_be_limited()),
+        all.enter(&Locks {
+            ruleset: None,
+            recipe: None,
+            filter: None,
+            namespaces: None,
+            capabilities: Vec::new(),
+        })
+        .map(|()| processes::can_be_limited()),
     );
     sys::process::exit_now(0)
 }

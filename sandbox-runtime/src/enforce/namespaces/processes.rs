@@ -9,7 +9,8 @@
 //!
 //! The first two hold no descriptors and no capabilities, and cannot be traced. Whichever is killed, the others end.
 
-use super::{LockError, capabilities};
+use super::super::capabilities;
+use super::LockError;
 use crate::sys;
 use crate::sys::process::{Fork, exit_now, fork};
 use rustix::io::Errno;
@@ -69,10 +70,11 @@ fn keep(body: Pid, init: Pid) -> ! {
 
 /// Lets go of everything that a body could want. What cannot be let go of ends the process.
 fn withdraw() {
-    let withdrawn = end_with_parent()
-        .and_then(|()| capabilities::drop_all())
-        .and_then(|()| rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable));
-    if withdrawn.is_err() || sys::process::close_from(0).is_err() {
+    let is_withdrawn = capabilities::keep_only(&[]).is_ok()
+        && end_with_parent().is_ok()
+        && rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok()
+        && sys::process::close_from(0).is_ok();
+    if !is_withdrawn {
         exit_now(1);
     }
 }
