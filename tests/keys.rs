@@ -48,6 +48,8 @@ fn meaning(key: &Key) -> Meaning {
         "preset" => policies(words(key).map(|word| new().preset(preset(word))).collect()),
         "timeout" => policies(vec![new().timeout(Duration::from_secs(2)), new().timeout(Timeout::Never)]),
         "memory" => policies(vec![new().memory(256u64 << 20), new().memory(Memory::Unlimited)]),
+        "threads" => policies(vec![new().threads(1), new().threads(2), new().threads(2).namespaces()]),
+        "namespaces" => policies(vec![new().namespaces()]),
         "env" => policies(vec![new().env(["LANG"])]),
         "stdio" => {
             Meaning::Policies(words(key).map(|word| (new().stdio(stdio(word)), beside(word))).collect())
@@ -124,7 +126,9 @@ fn placement(of: keys::Placement) -> Placement {
 
 /// The plans of a policy on every kernel.
 fn plans(policy: &Policy, placement: Placement) -> Vec<Result<Plan, Unenforceable>> {
-    (0..=11).map(|abi| plan(policy, placement, Kernel::with(abi, 0, true))).collect()
+    let kernels = (0..=11).map(|abi| Kernel::with(abi, 0, true));
+    let kernels = kernels.flat_map(|kernel| [kernel, kernel.with_namespaces(true)]);
+    kernels.map(|kernel| plan(policy, placement, kernel)).collect()
 }
 
 fn enforced() -> impl Iterator<Item = &'static Key> {

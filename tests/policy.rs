@@ -65,6 +65,8 @@ written! {
     memory_in_kib: [memory = "17KiB"] = Policy::new().memory(17u64 << 10);
     memory_in_bytes: [memory = "1000B"] = Policy::new().memory(1000u64);
     memory_unlimited: [memory = "unlimited"] = Policy::new().memory(Memory::Unlimited);
+    threads: [threads = 4] = Policy::new().threads(4);
+    namespaces: [namespaces] = Policy::new().namespaces();
     env: [env = "LANG"] = Policy::new().env("LANG");
     env_list: [env = ["LANG", "LC_ALL"]] = Policy::new().env(["LANG", "LC_ALL"]);
     stdio_null: [stdio = "null"] = Policy::new().stdio(Stdio::Null);

@@ -130,6 +130,8 @@ fn what_cannot_be_said_is_named() {
         (new().timeout(Timeout::Never), "`timeout`"),
         (new().memory(1u64), "`memory`"),
         (new().memory(Memory::Unlimited), "`memory`"),
+        (new().threads(1), "`threads`"),
+        (new().namespaces(), "`namespaces`"),
         (new().env("LANG"), "`env`"),
         (new().read("/usr").quiet("/proc"), "`quiet`"),
         (new().stdio(Stdio::Null), "`stdio`"),

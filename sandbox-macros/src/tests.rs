@@ -120,6 +120,8 @@ fn mistakes_in_keys() {
         ("read = \"/a\" write = \"/b\"", "expected `,` before the next key"),
         ("\"/usr\"", "expected a key, such as `read = \"/usr\"`"),
         ("thread, timeout = \"1s\"", "`thread` cannot give `timeout`; only `process` can"),
+        ("in_place, namespaces", "`in_place` cannot give `namespaces`; only `process` can"),
+        ("thread, threads = 1", "`thread` cannot give `threads`; only `process` can"),
         ("in_place, memory = 1", "`in_place` cannot give `memory`; only `process` can"),
         (
             "thread_sync = \"signal\"",
@@ -190,6 +192,8 @@ fn mistakes_in_values() {
         ("memory = 5 * (1 - 1)", "`memory` takes from 1 to 18446744073709551615 bytes"),
         ("memory = \"256MB\"", "unknown unit `MB` in `256MB`; did you mean `MiB`?"),
         ("memory = \"limited\"", "unknown word `limited`; did you mean `unlimited`?"),
+        ("threads = 0", "`threads` takes a number from 1, found `0`"),
+        ("threads = \"2\"", "`threads` takes a number from 1, found `\"2\"`"),
         ("env = [\"A=B\"]", "`env` takes the name of a variable, found `A=B`"),
         ("env = 5", "`env` takes the name of a variable, found `5`"),
         ("env = [\"A\", \"A\"]", "`A` is listed twice in `env`"),

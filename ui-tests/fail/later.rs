@@ -2,7 +2,7 @@
 
 use sandboxed::sandboxed;
 
-#[sandboxed(cpu = "1s", open_files = 16, file_size = "1MiB", threads = 1, namespaces)]
+#[sandboxed(cpu = "1s", open_files = 16, file_size = "1MiB")]
 fn limits() {}
 
 #[sandboxed(warm = prepare, workers(reuse = 1, spare = 2, max = 3))]
