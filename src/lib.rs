@@ -60,6 +60,9 @@
 /// | `preset(dns, ca_certificates, time_zone, locale, tmp)` | see [`Preset`] | |
 /// | `timeout = "2s"` | `process`: wall time; default 30 s, `"never"` for none; units `ns`, `us`, `ms`, `s`, `min`, `h` | |
 /// | `memory = "256MiB"` | `process`: address space (`RLIMIT_AS`); default 1 GiB, `"unlimited"` for none; units `B`, `KiB`, `MiB`, `GiB`, `TiB` | |
+/// | `cpu = "1s"` | `process`: processor time of a worker, all threads together; no default: see [Limits](#limits) | |
+/// | `open_files = 16` | `process`: descriptors beside those that the body begins with (`RLIMIT_NOFILE`); default 256, for `main` none | |
+/// | `file_size = "1MiB"` | `process`: how long a file can be made (`RLIMIT_FSIZE`); no default; units as for `memory` | |
 /// | `env = ["LANG"]` | `process`: environment variables to pass; none by default | |
 /// | `stdio = "null"` | `process`: see [`Stdio`]; default `"relay"` | |
 /// | `quiet = paths` | nothing: what Landlock refuses there is left out of the kernel's audit log; without effect before | 10 |
@@ -75,8 +78,48 @@
 /// a rename is no longer granted: grant its directory, or pass an open `File`. A missing path is an error, unless it
 /// is `optional("/lib64")`.
 ///
-/// `cpu`, `open_files`, `file_size`, `threads`, `namespaces`, `warm`, `workers` and `log` are known, but this
+/// `threads`, `namespaces`, `warm`, `workers` and `log` are known, but this
 /// version cannot enforce them, so they do not compile.
+///
+/// # What a worker may not do
+///
+/// Beside the grants, a worker in `process` may compute: its own memory, threads, clocks and signals, and what is open.
+/// Every other system call is refused, by a filter that knows them all: with `EACCES` where a path, a socket or executable
+/// memory is asked for, with `EPERM` else; what it does not know, and `clone3`, does not exist (`ENOSYS`). So without
+/// `execute` there are no processes and no memory that is executable from a file (`dlopen`); without a grant of files no
+/// path can be named; memory files (`memfd_create`) need `memory = "unlimited"`. io_uring, `inotify`, System V IPC,
+/// namespaces, tracing and setting limits or priorities of others are refused whatever is granted.
+///
+/// A worker has none of root's capabilities, but `CAP_NET_BIND_SERVICE` where a port below 1024 is granted, and
+/// `CAP_MKNOD` where `make_char` or `make_block` is: it reads what root owns, or everybody may read.
+///
+/// # Limits
+///
+/// All are a worker's, set for good before the body; one that the host has already and that is lower stays
+/// ([setrlimit(2)](https://man7.org/linux/man-pages/man2/setrlimit.2.html)). A child that `execute` lets a worker start
+/// has each of them for itself. What `memory` does not count, and how much that can be, is in
+/// `docs/limits.md` of the repository.
+///
+/// - `timeout`: the forkserver kills; the error says so ([`ErrorKind::TimedOut`]).
+/// - `cpu`: the forkserver looks at the processor time that the kernel counts, and kills; the error says so
+///   ([`ErrorKind::CpuTimeExceeded`], which no worker can forge). The worker's start counts, a millisecond or less.
+///   Behind that stands `RLIMIT_CPU`, which knows whole seconds alone.
+/// - `memory`: an allocation fails, which ends most programs: an abort, with a [`Hint`].
+/// - `open_files`: `EMFILE` to the body. Descriptors that are handed over do not count, nor do stdin, stdout, stderr and
+///   the channel to the host.
+/// - `file_size`: `EFBIG` to the body, also for descriptors that are handed over; the signal `SIGXFSZ`, which would kill,
+///   is ignored. It bounds each regular file, not their number, and no pipes.
+///
+/// ```
+/// # use sandboxed::sandboxed;
+/// #[sandboxed(cpu = "50ms")]
+/// fn search(for_what: u64) -> Result<u64, sandboxed::Error> {
+///     Ok((0..u64::MAX).find(|number| number.wrapping_mul(*number) == for_what).unwrap_or(0))
+/// }
+/// assert_eq!(search(1 << 10)?, 32);
+/// assert!(search(3).unwrap_err().is_cpu_time_exceeded());
+/// # Ok::<(), sandboxed::Error>(())
+/// ```
 ///
 /// # Policy files
 ///
@@ -172,9 +215,10 @@ compile_error!(
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use sandboxed_runtime::{
-    Access, Allow, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory, NetAccess,
-    Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout, Unenforceable,
-    Unwritable, frame_limit, functions, kernel, kernel_for, optional, plan, set_frame_limit, start,
+    Access, Allow, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Limits, Lost,
+    Memory, NetAccess, Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout,
+    Unenforceable, Unwritable, frame_limit, functions, kernel, kernel_for, optional, plan, set_frame_limit,
+    start,
 };
 
 #[cfg(all(

@@ -1,14 +1,16 @@
 //! Many calls, at once and in turn, of all sizes: nothing is left behind.
 
+#[path = "support/holdings.rs"]
+mod holdings;
 #[path = "support/processes.rs"]
 mod processes;
 mod support;
 #[path = "support/sys.rs"]
 mod sys;
 
-use processes::{Process, own_descriptors, wait_until};
+use holdings::{Held, Holdings};
+use processes::{Process, wait_until};
 use sandboxed::{Error, Ran, sandboxed};
-use std::collections::BTreeMap;
 use support::in_child;
 
 /// How the calls of the long run end, in turn.
@@ -31,56 +33,16 @@ fn forkserver() -> i32 {
     std::os::unix::process::parent_id().cast_signed()
 }
 
-/// What a leak would show in.
-#[derive(Debug)]
-struct Holdings {
-    descriptors: BTreeMap<i32, String>,
-    threads: usize,
-    children_of_server: usize,
-    descriptors_of_server: usize,
-}
-
-impl Holdings {
-    fn of(server: &Process) -> Holdings {
-        Holdings {
-            descriptors: own_descriptors(),
-            threads: std::fs::read_dir("/proc/self/task").unwrap().count(),
-            children_of_server: processes::children(server.pid).len(),
-            descriptors_of_server: server.descriptors().len(),
-        }
-    }
-}
-
-impl Holdings {
-    /// The forkserver closes what it held for a worker shortly after that is gone, so the state before may still
-    /// count one.
-    fn is_no_more_than(&self, before: &Holdings) -> bool {
-        self.descriptors == before.descriptors
-            && self.threads == before.threads
-            && self.children_of_server <= before.children_of_server
-            && self.descriptors_of_server <= before.descriptors_of_server
-    }
-}
-
-fn mappings(pid: u32) -> usize {
-    std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap().lines().count()
-}
-
-fn heap_kib(process: &Process) -> u64 {
-    process.status("VmData").strip_suffix(" kB").unwrap().parse().unwrap()
-}
-
 #[test]
 fn ten_thousand_calls_leave_nothing_behind() {
     in_child("ten_thousand_calls_leave_nothing_behind", || {
         let server = Process::of(forkserver());
         // What comes with the first calls stays: buffers, the symbols of a backtrace.
         (0..60).for_each(|number| drop(any_end(number)));
-        wait_until("the forkserver is idle", || Holdings::of(&server).children_of_server == 0);
+        wait_until("the forkserver is idle", || Holdings::of(&server).is_idle());
         let before = Holdings::of(&server);
-        let count = |process: &Process| (mappings(process.pid.unsigned_abs()), heap_kib(process));
         let this = Process::of(std::process::id().cast_signed());
-        let (ours, servers) = (count(&this), count(&server));
+        let (ours, servers) = (Held::of(&this), Held::of(&server));
 
         let mut ends = [0; 5];
         for number in 0..10_000 {
@@ -98,15 +60,8 @@ fn ten_thousand_calls_leave_nothing_behind() {
 
         assert_eq!(forkserver(), server.pid, "it is still the same forkserver");
         wait_until("all is as it was", || Holdings::of(&server).is_no_more_than(&before));
-        for (who, before, after) in [("host", ours, count(&this)), ("forkserver", servers, count(&server))] {
-            assert!(after.0 <= before.0 + 4, "mappings of the {who}: {} before, {} after", before.0, after.0);
-            assert!(
-                after.1 <= before.1 + 1024,
-                "KiB of data of the {who}: {} before, {} after",
-                before.1,
-                after.1
-            );
-        }
+        Held::of(&this).assert_little_more_than(&ours, "host");
+        Held::of(&server).assert_little_more_than(&servers, "forkserver");
     });
 }
 
@@ -137,7 +92,7 @@ fn sixty_four_threads_call_at_once() {
         });
         assert_eq!(forkserver(), server.pid);
         wait_until("all is as it was", || Holdings::of(&server).descriptors == before.descriptors);
-        wait_until("no worker is left", || Holdings::of(&server).children_of_server == 0);
+        wait_until("no worker is left", || Holdings::of(&server).is_idle());
     });
 }
 

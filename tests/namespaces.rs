@@ -315,6 +315,21 @@ fn a_file_in_proc_is_the_hosts() {
     assert_eq!(found[1..], [None, None]);
 }
 
+#[sandboxed(namespaces, cpu = "100ms")]
+fn spin() -> Result<(), Error> {
+    loop {
+        std::hint::black_box(());
+    }
+}
+
+#[test]
+fn processor_time_is_that_of_the_body() {
+    if are_there() {
+        let error = spin().unwrap_err();
+        assert!(error.is_cpu_time_exceeded(), "{error}");
+    }
+}
+
 #[sandboxed(namespaces)]
 fn signals() -> Result<[Result<(), i32>; 3], Error> {
     let this = std::process::id().cast_signed();

@@ -2,6 +2,7 @@
 
 use sandboxed::{Kernel, Layer, NetAccess, Placement, Policy, Promise, plan};
 use std::fmt::Write;
+use std::time::Duration;
 
 const BEGIN: &str = "<!-- support table: SANDBOXED_BLESS=1 cargo test --test readme -->\n";
 const END: &str = "<!-- end of support table -->";
@@ -49,6 +50,9 @@ fn rows() -> Vec<(&'static str, Policy, Promise)> {
         ("mode, owner, times, xattrs", Policy::new(), Promise::Metadata),
         ("`process`: memory", Policy::new(), Promise::Memory),
         ("`process`: wall time", Policy::new(), Promise::Timeout),
+        ("`process`: processor time", Policy::new().cpu(Duration::from_secs(1)), Promise::Cpu),
+        ("`process`: descriptors", Policy::new(), Promise::OpenFiles),
+        ("`process`: length of files", Policy::new().file_size(1), Promise::FileSize),
         ("`process`: new processes and other calls", Policy::new(), Promise::OtherSystemCalls),
     ]
 }

@@ -1,5 +1,7 @@
 //! What a worker prints: where it goes, when, and what it cannot do to the host with it.
 
+#[path = "support/processes.rs"]
+mod processes;
 mod support;
 #[path = "support/sys.rs"]
 mod sys;
@@ -424,20 +426,41 @@ fn flood_relayed() -> Result<(), Error> {
     flood()
 }
 
+/// A little, which the host's stdout keeps for want of a line's end, and then a page: more than the one page that a
+/// pipe which can be written has room for.
+#[sandboxed(timeout = "2s")]
+fn flood_relayed_by_more_than_a_page() -> Result<(), Error> {
+    loop {
+        for length in [500, 4096, 4096] {
+            std::io::stdout().write_all(&[b'x'].repeat(length)).unwrap();
+            std::io::stdout().flush().unwrap();
+            // So that the host takes each by itself.
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
 /// Then the worker waits, and its deadline holds.
 #[test]
 fn a_stdout_that_nobody_reads_holds_up_no_timeout() {
     const NAME: &str = "a_stdout_that_nobody_reads_holds_up_no_timeout";
-    if std::env::var_os("SANDBOXED_TEST_INNER").is_some() {
-        let timed_out = flood_relayed().unwrap_err().is_timeout();
+    if let Ok(how) = std::env::var("SANDBOXED_TEST_INNER") {
+        let flood = if how == "1" { flood_relayed } else { flood_relayed_by_more_than_a_page };
+        let timed_out = flood().unwrap_err().is_timeout();
         sys::exit_now(if timed_out { 42 } else { 1 });
     }
     if !support::has_abi(1, "a worker that prints") {
         return;
     }
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", NAME, "--nocapture"]).env("SANDBOXED_TEST_INNER", "1");
-    // The reader is there all the time, and reads nothing.
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(42));
+    for how in ["1", "2"] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", NAME, "--nocapture"]).env("SANDBOXED_TEST_INNER", how);
+        // The reader is there all the time, and reads nothing.
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let host = processes::Process::of(child.id().cast_signed());
+        let ended = std::panic::catch_unwind(|| processes::wait_until("the call ended", || host.is_gone()));
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(42), "{how}");
+        ended.unwrap();
+    }
 }

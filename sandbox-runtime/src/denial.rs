@@ -3,7 +3,7 @@
 //! The refusal is the kernel's own answer. Whether file permissions would have refused too is asked of the kernel
 //! without side effects: `faccessat2(2)` with `AT_EACCESS`, which Landlock does not look at.
 
-use crate::enforce::mark::is_inside;
+use crate::enforce::mark::{is_inside, no_path_may_be_named};
 use crate::plan::Placement;
 use rustix::fs::{Access as Mode, AtFlags, CWD, FileType, Stat};
 use std::error::Error;
@@ -73,6 +73,7 @@ impl Denied {
         if errno == libc::EXDEV {
             return Ok(());
         }
+        // Whatever file permissions say.
         if no_path_may_be_named() {
             return Ok(());
         }
@@ -214,13 +215,6 @@ fn may_change_entry(path: &Path) -> bool {
 fn is_owner(uid: u32) -> bool {
     let user = rustix::process::geteuid();
     user.is_root() || user.as_raw() == uid
-}
-
-/// In a worker without grants of files the filter refuses every path before file permissions are looked at, the root
-/// directory's too, which is there for everybody.
-fn no_path_may_be_named() -> bool {
-    let root = rustix::fs::accessat(CWD, "/", Mode::EXISTS, AtFlags::empty());
-    root == Err(rustix::io::Errno::ACCESS) && is_inside(Placement::Process).unwrap_or(false)
 }
 
 /// Whether the calling thread runs in a sandbox of this library, in whatever placement.

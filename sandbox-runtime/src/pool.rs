@@ -2,11 +2,10 @@
 
 use crate::error::Error;
 use crate::forkserver::{self, Forkserver, HasNamespaces, StartError, Worker};
-use crate::plan::Kernel;
+use crate::plan::{Kernel, Limits};
 use crate::policy::Policy;
 use crate::registry::Function;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the kernel has for workers: what it has for this process, but where something between hides it (valgrind
 /// does not know the system calls), what the forkserver sees.
@@ -39,18 +38,15 @@ fn namespaces() -> Result<HasNamespaces, StartError> {
 }
 
 /// A worker that waits for its job, and the forkserver that it came from.
-pub(crate) fn worker(
-    function: &Function,
-    timeout: Option<Duration>,
-) -> Result<(Worker, Arc<Forkserver>), Error> {
-    take(timeout).map_err(|error| cannot_start(function, &error))
+pub(crate) fn worker(function: &Function, limits: Limits) -> Result<(Worker, Arc<Forkserver>), Error> {
+    take(limits).map_err(|error| cannot_start(function, &error))
 }
 
 /// A forkserver that died is noticed here; the next one is asked once more.
-fn take(timeout: Option<Duration>) -> Result<(Worker, Arc<Forkserver>), StartError> {
+fn take(limits: Limits) -> Result<(Worker, Arc<Forkserver>), StartError> {
     for _ in 0..2 {
         let server = forkserver::current()?;
-        if let Some(worker) = server.fork(timeout)? {
+        if let Some(worker) = server.fork(limits)? {
             return Ok((worker, server));
         }
     }

@@ -5,6 +5,7 @@ use crate::codec::{Incoming, Outgoing};
 use crate::enforce::{Enforced, LockError};
 use crate::error::Cause;
 use crate::forkserver::HasNamespaces;
+use crate::limit;
 use crate::sys::image::Image;
 use crate::sys::{self, process};
 use crate::wire::{self, Job, Kind, Received};
@@ -12,7 +13,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec};
 use rustix::pipe::PipeFlags;
-use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal};
+use rustix::process::{DumpableBehavior, Pid, Signal};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -118,7 +119,6 @@ fn settle_in(received: Received, forkserver: Pid) -> Result<Ready, Refusal> {
     }
     .map_err(|errno| Refusal::new("working directory")(errno.into()))?;
     process::set_environment(&environment(&job)).map_err(Refusal::new("environment"))?;
-    limit(&job).map_err(Refusal::new("setrlimit"))?;
     let entry = Image::ours().and_then(|image| image.function_at::<Entry>(job.entry));
     let entry = entry.ok_or_else(|| Refusal { what: "no function at that offset".into(), cause: None })?;
     let name = job.function.rsplit("::").next().unwrap_or_default();
@@ -135,6 +135,8 @@ fn settle_in(received: Received, forkserver: Pid) -> Result<Ready, Refusal> {
     // Ahead of what hides it: who is not dumpable may not say who is who in a namespace.
     locks.enter_namespaces().map_err(refused)?;
     hide(&job).map_err(Refusal::new("sigaction, prctl"))?;
+    // Behind the ruleset, which takes a descriptor, and before the filter, which need not let it pass.
+    limit::apply(&job.limits, &fds).map_err(Refusal::new("setrlimit"))?;
     let enforced = locks.close_worker(forkserver).map_err(refused)?;
     Ok(Ready { enforced, entry, arguments, fds, program: job.program })
 }
@@ -169,19 +171,6 @@ fn hide(job: &Job) -> io::Result<()> {
     }
     if !job.directory {
         sys::seccomp::answer_fstat()?;
-    }
-    Ok(())
-}
-
-fn limit(job: &Job) -> io::Result<()> {
-    let limit =
-        |resource, most| rustix::process::setrlimit(resource, Rlimit { current: most, maximum: most });
-    // 0 would not keep a core dump from a program that the kernel starts for it (core(5)).
-    limit(Resource::Core, Some(1))?;
-    if let Some(bytes) = job.memory {
-        // A limit that is lower already stays: only privileges could raise it.
-        let present = rustix::process::getrlimit(Resource::As).maximum;
-        limit(Resource::As, Some(present.map_or(bytes, |present| present.min(bytes))))?;
     }
     Ok(())
 }

@@ -2,14 +2,21 @@
 
 use crate::probe::{Probe, Side};
 use crate::stage::View;
-use libc::{EACCES, ENOENT, ENOMEM, EPERM, EXDEV};
-use sandboxed::{Access, Layer, NetAccess, Plan, Promise};
+use libc::{EACCES, EFBIG, EMFILE, ENOENT, ENOMEM, EPERM, EXDEV};
+use sandboxed::{Access, Layer, NetAccess, Placement, Plan, Promise};
 
 /// The errno, or 0; `free` is what it answers outside of a sandbox.
 pub fn expected(plan: &Plan, view: &View, probe: &Probe, free: i32) -> i32 {
     let held = plan.held.get(&probe.promise);
     let by_filter = held.is_some_and(|layers| layers.contains(&Layer::Filter));
+    let in_worker = plan.placement == Placement::Process;
     match (probe.promise, probe.side) {
+        // There is no process to run it in.
+        (Promise::File(Access::EXECUTE), _) if plan.held.contains_key(&Promise::NewProcesses) => EPERM,
+        // No path may be named.
+        (Promise::File(right), _) if in_worker && !plan.files && right != Access::RESOLVE_UNIX => EACCES,
+        // Also beside sockets, which may tell of files by another way.
+        (Promise::Existence, Side::Outside) if in_worker && !plan.files => EACCES,
         (Promise::File(_), side) => match missing(plan, view, probe, side).as_slice() {
             [] => free,
             [Access::REFER] => EXDEV,
@@ -32,9 +39,13 @@ pub fn expected(plan: &Plan, view: &View, probe: &Probe, free: i32) -> i32 {
 /// The errno of what is refused as a whole.
 fn refusal(promise: Promise) -> i32 {
     match promise {
-        Promise::Listen | Promise::OtherSockets | Promise::IoUring | Promise::Metadata => EACCES,
+        Promise::Listen | Promise::OtherSockets | Promise::Metadata | Promise::Existence => EACCES,
         Promise::AbstractUnixSocket | Promise::Signal | Promise::Ptrace | Promise::Timeout => EPERM,
+        Promise::IoUring | Promise::NewProcesses | Promise::OtherSystemCalls => EPERM,
+        Promise::UncountedMemory => EPERM,
         Promise::Memory => ENOMEM,
+        Promise::OpenFiles => EMFILE,
+        Promise::FileSize => EFBIG,
         Promise::HostStdio | Promise::Environment => ENOENT,
         other => panic!("{other:?} is held now: say here how its refusal shows"),
     }

@@ -34,6 +34,8 @@ impl Probe {
             Promise::DisconnectedDirectories => &[],
             // It takes renames without a right to make files: likewise.
             Promise::Whiteouts => &[],
+            // It takes a death to be shown: `limits` does.
+            Promise::Cpu => &[],
             // Its allowed twin is the granted `bind_tcp`.
             Promise::Listen => &[Side::Outside],
             _ => &[Side::Inside, Side::Outside],
@@ -76,23 +78,20 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
         Promise::Signal => {
             Ok(test_kill_process(pid(if inside { std::process::id() } else { view.bystander }))?)
         }
-        Promise::Ptrace => get_robust_list(if inside { std::process::id() } else { view.bystander }),
+        Promise::Ptrace => get_robust_list(if inside { 0 } else { view.bystander }),
         Promise::Metadata if inside => {
             rustix::process::umask(rustix::process::umask(Mode::empty()));
             Ok(())
         }
         Promise::Metadata => Ok(rustix::fs::chmod(place.dir.join("file"), Mode::RUSR | Mode::WUSR)?),
+        Promise::Existence if inside => Ok(rustix::fs::fstat(io::stdout()).map(drop)?),
         Promise::Existence => std::fs::symlink_metadata(place.dir.join("file")).map(drop),
         Promise::NewProcesses if inside => std::thread::Builder::new().spawn(|| ()).map(drop),
         Promise::NewProcesses if view.is_host => Ok(()),
-        Promise::NewProcesses => {
-            let child = sys::fork(|| ());
-            assert!(sys::wait_for(child).success());
-            Ok(())
-        }
+        Promise::NewProcesses => sys::try_fork(|| ()).map(|child| assert!(sys::wait_for(child).success())),
         Promise::OtherSystemCalls => {
-            let of = if inside { std::process::id() } else { view.bystander };
-            Ok(rustix::process::getpriority_process(Some(pid(of))).map(drop)?)
+            let of = if inside { None } else { Some(pid(view.bystander)) };
+            Ok(rustix::process::getpriority_process(of).map(drop)?)
         }
         Promise::Memory => sys::map(if inside { 1 << 20 } else { 8 << 30 }),
         Promise::UncountedMemory if inside => sys::map(1 << 20),
@@ -100,6 +99,8 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
         // Who may signal the forkserver may stop it.
         Promise::Timeout if inside || view.is_host => Ok(test_kill_process(pid(std::process::id()))?),
         Promise::Timeout => Ok(test_kill_process(pid(std::os::unix::process::parent_id()))?),
+        Promise::OpenFiles => open_many(if inside { 10 } else { 400 }),
+        Promise::FileSize => lengthen(&view.inside, if inside { 4096 } else { 2 << 20 }),
         Promise::HostStdio if inside => Ok(rustix::io::write(io::stdout(), b"").map(drop)?),
         Promise::HostStdio => {
             let stat = rustix::fs::fstat(io::stdout())?;
@@ -108,6 +109,19 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
         Promise::Environment => found(std::env::var_os(&place.variable).is_some()),
         other => panic!("{other:?} is new: say here how it is tried"),
     }
+}
+
+/// Of serial lines, so no request that may be made of any descriptor.
+const TIOCGSERIAL: u64 = 0x541e;
+
+/// Has so many descriptors more, all at once.
+fn open_many(count: usize) -> io::Result<()> {
+    let open = |_| Ok(rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?);
+    (0..count).map(open).collect::<io::Result<Vec<_>>>().map(drop)
+}
+
+fn lengthen(place: &Place, bytes: u64) -> io::Result<()> {
+    std::fs::OpenOptions::new().write(true).open(place.dir.join("file"))?.set_len(bytes)
 }
 
 fn found(is_there: bool) -> io::Result<()> {
@@ -146,7 +160,7 @@ fn file(place: &Place, right: Access) -> io::Result<()> {
             let device = std::fs::File::open(&place.device)?;
             let fd = device.as_raw_fd().into();
             let size = [0u8; 8].as_slice().into();
-            raw::syscall(libc::SYS_ioctl, [fd, libc::TIOCGWINSZ.into(), size]).map(drop)
+            raw::syscall(libc::SYS_ioctl, [fd, TIOCGSERIAL.into(), size]).map(drop)
         }
         Access::RESOLVE_UNIX => {
             let socket = socket(AddressFamily::UNIX, SocketType::STREAM)?;

@@ -125,6 +125,23 @@ pub enum Act {
     Mount(Mounting),
 }
 
+impl Act {
+    /// Whether it names a file by a path. (Sockets are refused as such.)
+    pub fn names_a_path(&self) -> bool {
+        match self {
+            Act::On(source, what) => source.names_a_path() || matches!(what, Use::Link(_)),
+            Act::Connect(..) | Act::Serve(_) | Act::Mount(_) => false,
+            _ => true,
+        }
+    }
+}
+
+impl Source {
+    fn names_a_path(&self) -> bool {
+        matches!(self, Source::Open(..) | Source::Reopened(..) | Source::Unlinked(..))
+    }
+}
+
 /// What acts refer to.
 pub struct Room<'a> {
     pub dir: &'a Path,

@@ -188,7 +188,7 @@ fn relative() -> Vec<Row> {
         // layout1.relative_chroot_only
         Row::new("hierarchy::relative_chroot", tree)
             .needs(Need::Root)
-            .only(Placement::Process)
+            .only(Placement::InPlace)
             .grants([("a/b", READ)])
             .ok([Act::Chdir("a".into()), Act::Chroot("a".into())])
             .ok([reads(here("b/f"), "a/b/f"), reads("/b/f", "a/b/f"), reads("/../b/f", "a/b/f")])
@@ -196,7 +196,7 @@ fn relative() -> Vec<Row> {
         // layout1.relative_chroot_chdir
         Row::new("hierarchy::relative_chroot_then_chdir", tree)
             .needs(Need::Root)
-            .only(Placement::Process)
+            .only(Placement::InPlace)
             .grants([("a/b", READ)])
             .ok([
                 Act::Chroot("a".into()),

@@ -1,6 +1,6 @@
 //! A row of the table: what lies there, what is granted, what is done and what each act gives; and how it is run.
 
-use crate::act::{Act, Room, attempt_all};
+use crate::act::{Act, Room, Use, attempt_all};
 use crate::cases::{Case, Done};
 use crate::layout::{Laid, Layout};
 use crate::mounts::{self, Ground};
@@ -8,7 +8,7 @@ use crate::need::Need;
 use crate::words::{READ, RUN, WRITE};
 use crate::{support, sys};
 use sandboxed::{
-    Access, Allow, Error, ErrorKind, Placement, Policy, Ran, Unenforceable, kernel, plan, sandboxed,
+    Access, Allow, Error, ErrorKind, Memory, Placement, Policy, Ran, Unenforceable, kernel, plan, sandboxed,
 };
 use std::fs::File;
 use std::io::Write;
@@ -170,7 +170,9 @@ impl Row {
 }
 
 fn policy(dir: &Path, grants: &Grants, allow: &[Allow]) -> Policy {
-    let policy = grants.iter().fold(Policy::new(), |policy, (path, access)| {
+    // A limit would refuse memory files.
+    let unlimited = Policy::new().memory(Memory::Unlimited);
+    let policy = grants.iter().fold(unlimited, |policy, (path, access)| {
         let path = dir.join(path);
         match *access {
             READ => policy.read(path),
@@ -273,24 +275,42 @@ impl Row {
             }
             (None, None, Ok(found)) => {
                 assert_eq!(begun, self.layers.len() as u64, "each body began once");
-                self.compare(&found, &free);
+                self.compare(&found, &free, placement);
             }
             (refusal, bad_grant, found) => panic!("{refusal:?}, {bad_grant:?}, but {found:?}"),
         }
     }
 
-    fn compare(&self, found: &[i32], free: &[i32]) {
+    fn compare(&self, found: &[i32], free: &[i32], placement: Placement) {
         assert_eq!(found.len(), self.steps.len());
         let abi = kernel().abi;
         let wrong: Vec<String> = (0..found.len())
             .filter_map(|step| {
                 let (act, want) = &self.steps[step];
-                let want = want.errno(abi, || free[step]);
+                let refused =
+                    (placement == Placement::Process).then(|| self.refused_in_worker(act)).flatten();
+                let want = refused.unwrap_or_else(|| want.errno(abi, || free[step]));
                 (found[step] != want)
                     .then(|| format!("{act:?} gives {}, not {}", name(found[step]), name(want)))
             })
             .collect();
         assert!(wrong.is_empty(), "with {:?} granted:\n{}", self.layers, wrong.join("\n"));
+    }
+
+    /// What the filter of a worker answers, before Landlock is asked.
+    fn refused_in_worker(&self, act: &Act) -> Option<i32> {
+        let grants = |rights: Access| self.layers[0].iter().any(|(_, access)| !(*access & rights).is_empty());
+        let files = Access::ALL.iter().map(|right| right.0).filter(|right| *right != Access::RESOLVE_UNIX);
+        let names_files = grants(files.fold(Access::NONE, |all, right| all | right));
+        match act {
+            // There is no process to run it in.
+            Act::Execute(_) if !grants(Access::EXECUTE) => Some(libc::EPERM),
+            _ if act.names_a_path() && !names_files => Some(libc::EACCES),
+            Act::On(_, Use::Ioctl(request)) if !HARMLESS.contains(request) && !grants(Access::IOCTL_DEV) => {
+                Some(libc::EACCES)
+            }
+            _ => None,
+        }
     }
 
     /// What the acts give outside of a sandbox, where a step asks.
@@ -308,6 +328,13 @@ impl Row {
         self.with_layout(|dir, laid| attempt_all(&self.acts(), &Room { dir, given: &laid.given }))
     }
 }
+
+/// The requests that may be made of any descriptor: see `IOCTLS` of the filter.
+#[rustfmt::skip]
+const HARMLESS: [u64; 15] = [
+    0x5401, 0x802c_542a, 0x5413, 0x541b, 0x5421, 0x5451, 0x5450, 0x5460, 2, 0xc020_660b, 0x4004_9409, 0x4020_940d,
+    0xc018_9436, 0x8008_6601, 0x801c_581f,
+];
 
 fn name(errno: i32) -> String {
     match errno {

@@ -70,7 +70,7 @@ fn becomes(mode: u32, user: u32, group: u32) -> (Policy, Vec<Line<Act>>) {
 }
 
 fn set_user_id(name: &'static str, table: crate::Table) -> Entry {
-    Entry { gate: no_set_user_id, ..Entry::new(name, table) }
+    Entry { gate: no_set_user_id, ..Entry::new(name, table).in_worker() }
 }
 
 pub fn table() -> Vec<Entry> {
@@ -96,7 +96,8 @@ pub fn table() -> Vec<Entry> {
                     line(Leave, 0, 0),
                 ],
             )
-        }),
+        })
+        .in_worker(),
         // ptrace_test.c and scoped_signal_test.c, after an execution
         Entry::new("exec_keeps_scopes", |_| {
             let to = |who, inside| line(Signal(How::Kill, who, libc::SIGURG), 0, inside);
@@ -148,7 +149,8 @@ pub fn table() -> Vec<Entry> {
                     line(Leave, 0, 0),
                 ],
             )
-        }),
+        })
+        .in_worker(),
         // fs_test.c: layout1.execute
         Entry::new("exec_without_grants", |_| {
             (Policy::new().read("/"), vec![line(Execute(program()), 0, EACCES), line(Leave, 0, 0)])
@@ -169,7 +171,8 @@ pub fn table() -> Vec<Entry> {
                     line(Leave, 0, 0),
                 ],
             )
-        }),
+        })
+        .in_worker(),
         // base_test.c: restrict_self_checks_ordering; no_new_privs comes with every sandbox
         Entry {
             places: &[Placement::Process, Placement::Thread, Placement::InPlace],

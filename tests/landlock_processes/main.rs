@@ -44,13 +44,18 @@ struct Entry {
 
 impl Entry {
     fn new(name: &'static str, table: Table) -> Entry {
-        let places = &[Placement::Process, Placement::Thread];
-        Entry { name, least: 1, places, gate: || None, table }
+        Entry { name, least: 1, places: &[Placement::Thread], gate: || None, table }
     }
 
     /// Also in place.
     fn in_place(self) -> Entry {
-        Entry { places: &[Placement::Process, Placement::Thread, Placement::InPlace], ..self }
+        Entry { places: &[Placement::Thread, Placement::InPlace], ..self }
+    }
+
+    /// Also in a worker, where the filter leaves it to Landlock: it refuses processes without a grant of execution, all
+    /// signals to others, and all tracing. (The escape suite is about that.)
+    fn in_worker(self) -> Entry {
+        Entry { places: &[Placement::Process, Placement::Thread], ..self }
     }
 
     fn cases(self) -> impl Iterator<Item = Case> {

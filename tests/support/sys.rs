@@ -15,16 +15,19 @@ pub fn is_root() -> bool {
 /// Forks; the child runs `body` and ends with 0, or with 101 if that panics. Not to be used in the harness's own
 /// process, which has threads.
 pub fn fork(body: impl FnOnce()) -> i32 {
+    try_fork(body).unwrap_or_else(|error| panic!("fork: {error}"))
+}
+
+/// As [`fork`], where it may be refused.
+pub fn try_fork(body: impl FnOnce()) -> std::io::Result<i32> {
     // SAFETY: callers have one thread, so the child may do anything.
     match unsafe { libc::fork() } {
         0 => {
             let code = catch_unwind(AssertUnwindSafe(body)).map_or(101, |()| 0);
             exit_now(code)
         }
-        pid => {
-            assert!(pid > 0, "fork: {}", std::io::Error::last_os_error());
-            pid
-        }
+        -1 => Err(std::io::Error::last_os_error()),
+        pid => Ok(pid),
     }
 }
 
@@ -58,6 +61,12 @@ pub fn kill(pid: i32, signal: i32) -> Result<(), i32> {
 pub fn raise(signal: i32) {
     // SAFETY: takes an integer.
     unsafe { libc::raise(signal) };
+}
+
+/// Gives a signal its default disposition.
+pub fn reset(signal: i32) {
+    // SAFETY: sets a default disposition.
+    assert_ne!(unsafe { libc::signal(signal, libc::SIG_DFL) }, libc::SIG_ERR);
 }
 
 pub fn errno() -> i32 {
@@ -151,6 +160,14 @@ pub fn catch(signal: i32) {
 
 pub fn caught() -> u32 {
     CAUGHT.load(Ordering::SeqCst)
+}
+
+/// The processor time of this process so far, all its threads together.
+pub fn cpu_time() -> std::time::Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) }, 0);
+    std::time::Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// The minor page faults of this process so far.
@@ -354,4 +371,32 @@ pub fn signal_when_ready(fd: i32, pid: i32) -> Result<(), i32> {
     errno_if(unsafe { libc::fcntl(fd, libc::F_SETOWN, pid) } < 0)?;
     // SAFETY: takes integers.
     errno_if(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC | libc::O_NONBLOCK) } < 0)
+}
+
+/// Closes a number.
+pub fn close(fd: i32) {
+    // SAFETY: takes an integer; callers give up what uses it.
+    assert_eq!(unsafe { libc::close(fd) }, 0);
+}
+
+/// Makes the second number refer to what the first does.
+pub fn duplicate(from: i32, to: i32) {
+    // SAFETY: takes integers; callers own the second number.
+    assert_eq!(unsafe { libc::dup2(from, to) }, to);
+}
+
+/// What a number refers to, if it is open.
+pub fn file_type(fd: i32) -> Option<rustix::fs::FileType> {
+    // SAFETY: it is only asked about, and closed by nobody meanwhile.
+    let fd = is_open(fd).then(|| unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) })?;
+    let stat = rustix::fs::fstat(fd).unwrap();
+    Some(rustix::fs::FileType::from_raw_mode(stat.st_mode))
+}
+
+/// Maps a page that children would share.
+pub fn share_memory() {
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a mapping of its own, at an address of the kernel's choice.
+    let mapped = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };
+    assert_ne!(mapped, libc::MAP_FAILED);
 }

@@ -6,6 +6,7 @@
 
 use crate::plan::Placement;
 use crate::sys;
+use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 
 /// "SBX" and the placement.
@@ -25,6 +26,13 @@ const CONTROL: u32 = OPTION | 0xff;
      this thread is in a sandbox already"
 )]
 pub(crate) struct Ambiguous;
+
+/// Whether this is a worker without grants of files: its filter refuses every path before anything else is looked at, the
+/// root directory's too, which is there for everybody.
+pub(crate) fn no_path_may_be_named() -> bool {
+    let root = rustix::fs::accessat(CWD, "/", Access::EXISTS, AtFlags::empty());
+    root == Err(Errno::ACCESS) && is_inside(Placement::Process) == Ok(true)
+}
 
 /// Whether the calling thread runs under a filter for this placement.
 pub(crate) fn is_inside(placement: Placement) -> Result<bool, Ambiguous> {

@@ -5,7 +5,7 @@ use super::message::{self, HasNamespaces, Report, Request, Restricted};
 use super::start::{self, StartError, Started, pair, system, wait_for_message};
 use crate::enforce::Locks;
 use crate::enforce::mark::{Ambiguous, is_inside};
-use crate::plan::{Kernel, Placement};
+use crate::plan::{Kernel, Limits, Placement};
 use crate::sys;
 use crate::sys::fork_mark::ForkMark;
 use crate::sys::image::Image;
@@ -21,7 +21,6 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// How much of a reply a worker can write before the host reads, in bytes.
 const REPLY_BUFFER: usize = 256 * 1024;
@@ -234,7 +233,7 @@ impl Forkserver {
     }
 
     /// Asks for a worker; `None` if the forkserver is gone, which is then forgotten.
-    pub(crate) fn fork(self: &Arc<Self>, timeout: Option<Duration>) -> Result<Option<Worker>, StartError> {
+    pub(crate) fn fork(self: &Arc<Self>, limits: Limits) -> Result<Option<Worker>, StartError> {
         let (supervision, report) = pair()?;
         let (job, their_job) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
@@ -245,7 +244,11 @@ impl Forkserver {
         // Only for speed; an ordinary user may have so many.
         rustix::pipe::fcntl_setpipe_size(&reply, REPLY_BUFFER).unwrap_or_default();
         let fds = [their_job.as_fd(), their_reply.as_fd(), report.as_fd()];
-        match message::send(self.control.as_fd(), &Request::Fork { timeout }, &fds) {
+        match message::send(
+            self.control.as_fd(),
+            &Request::Fork { timeout: limits.timeout, cpu: limits.cpu },
+            &fds,
+        ) {
             Ok(()) => Ok(Some(Worker { job, reply, supervision, _server: Arc::clone(self) })),
             Err(Errno::PIPE | Errno::CONNRESET) => {
                 state()?.forget(self);

@@ -19,6 +19,8 @@ pub(super) enum Request {
     Fork {
         /// Kill it then.
         timeout: Option<Duration>,
+        /// Kill it when it has used so much processor time.
+        cpu: Option<Duration>,
     },
     /// Try in a child whether a worker can be put into namespaces of its own. Descriptors: where the child answers, with
     /// [`HasNamespaces`], and the socket on which to report its end.
@@ -40,6 +42,8 @@ pub(crate) struct Report {
     pub(crate) end: End,
     /// The most memory that it had resident, in KiB.
     pub(crate) max_rss: u64,
+    /// The processor time that it used, and the children that it waited for.
+    pub(crate) cpu: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +51,8 @@ pub(crate) enum End {
     Exited(i32),
     Killed(i32),
     TimedOut,
+    /// Killed by us for its processor time.
+    CpuTimeExceeded,
     /// There was none: `fork(2)` failed with this errno.
     NotForked(i32),
 }

@@ -9,6 +9,7 @@ mod message;
 mod serve;
 mod server;
 mod start;
+mod watch;
 
 pub(crate) use host::{
     Forkserver, Worker, current, is_out_of_reach, not_restricted, restrict_first, restricted,

@@ -29,7 +29,7 @@ pub(crate) fn call(
     }
     let plan = plan_for(function, policy, Placement::Process, pool::kernel(function, policy)?)?;
     let locks = Locks::prepare(&plan, function)?;
-    let (worker, server) = pool::worker(function, plan.timeout)?;
+    let (worker, server) = pool::worker(function, plan.limits)?;
     let prepared = Prepared { function, plan: &plan, locks, worker, server };
     match prepared.run(entry, arguments, None)? {
         Outcome::Returned(answer) => Ok(answer),
@@ -45,7 +45,7 @@ pub(crate) fn program(function: &'static Function, policy: &Policy, entry: Entry
     let plan = kernel.and_then(|kernel| plan_for(function, policy, Placement::Process, kernel));
     let outcome = plan.and_then(|plan| {
         let locks = Locks::prepare(&plan, function)?;
-        let (worker, server) = pool::worker(function, plan.timeout)?;
+        let (worker, server) = pool::worker(function, plan.limits)?;
         let stdin = std::io::stdin()
             .as_fd()
             .try_clone_to_owned()
@@ -93,7 +93,7 @@ impl Prepared<'_> {
                 .chain(arguments.fds().iter().copied())
                 .collect();
         let sending = Sending::new(&prelude, arguments, fds).map_err(|error| self.unsendable(&error))?;
-        let transcript = Exchange::new(&self.worker, sending, &mut relay, self.plan.timeout).run();
+        let transcript = Exchange::new(&self.worker, sending, &mut relay, self.plan.limits.timeout).run();
         if transcript.stuck {
             self.server.give_up();
         } else if transcript.abandoned {
@@ -134,7 +134,7 @@ impl Prepared<'_> {
             namespaces: self.locks.namespaces.clone(),
             capabilities: self.locks.capabilities.clone(),
             grants_proc: self.plan.grants_proc(),
-            memory: self.plan.memory,
+            limits: self.plan.limits,
             env: self.environment(program),
         })
     }

@@ -5,6 +5,7 @@
 mod capability;
 mod errata;
 mod filter;
+mod limits;
 mod namespaces;
 mod promise;
 mod ruleset;
@@ -14,6 +15,7 @@ mod tests;
 pub use capability::Capability;
 pub use errata::Erratum;
 pub use filter::{FilterPlan, Signals, Sockets};
+pub use limits::{DEFAULT_MEMORY, DEFAULT_OPEN_FILES, DEFAULT_TIMEOUT, Limits};
 pub use namespaces::NamespacesPlan;
 pub use promise::{Layer, Lost, Promise};
 pub use ruleset::{PathRule, PortRule, RulesetPlan};
@@ -23,15 +25,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
 
 /// The newest Landlock ABI that this library knows; a newer one works as this one.
 pub const NEWEST_ABI: u32 = 11;
-
-/// The limits of a `process` function that names none.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The limits of a `process` function that names none, in bytes.
-pub const DEFAULT_MEMORY: u64 = 1 << 30;
 
 /// What the kernel has, found by asking it, never from its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,10 +119,8 @@ pub struct Plan {
     pub namespaces: Option<NamespacesPlan>,
     /// `process`: the capabilities that a worker keeps, if it had them; all others are dropped.
     pub capabilities: Vec<Capability>,
-    /// `process`: the wall time of a call.
-    pub timeout: Option<Duration>,
-    /// `process`: `RLIMIT_AS`, in bytes.
-    pub memory: Option<u64>,
+    /// `process`: how much a call may use; nothing is limited elsewhere.
+    pub limits: Limits,
     /// `process`: the variables to pass.
     pub env: Vec<String>,
     /// `process`: what becomes of stdout and stderr.
@@ -243,8 +237,7 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
         namespaces,
         errata,
         ruleset,
-        timeout: timeout(policy).filter(|_| process),
-        memory: memory(policy).filter(|_| process),
+        limits: if process { Limits::of(policy) } else { Limits::default() },
         env: if process { policy.env.clone() } else { Vec::new() },
         stdio: policy.stdio,
         files: policy.names_files(),
@@ -307,6 +300,9 @@ fn named_limits(written: &Policy) -> Vec<Promise> {
     let named = [
         (matches!(written.memory, Some(Memory::Bytes(_))), Promise::Memory),
         (matches!(written.timeout, Some(Timeout::After(_))), Promise::Timeout),
+        (written.cpu.is_some(), Promise::Cpu),
+        (written.open_files.is_some(), Promise::OpenFiles),
+        (written.file_size.is_some(), Promise::FileSize),
         (!written.env.is_empty(), Promise::Environment),
         (matches!(written.stdio, Stdio::Null | Stdio::Capture), Promise::HostStdio),
         (written.namespaces, Promise::OwnNamespaces),
@@ -323,18 +319,19 @@ fn promises_of_a_worker(policy: &Policy) -> Vec<Promise> {
     if !policy.names_right(Access::EXECUTE) {
         all.push(Promise::NewProcesses);
     }
-    if memory(policy).is_some() {
+    let limits = Limits::of(policy);
+    if limits.memory.is_some() {
         all.extend([Promise::Memory, Promise::UncountedMemory]);
     }
-    if timeout(policy).is_some() {
-        all.push(Promise::Timeout);
-    }
-    if policy.namespaces {
-        all.push(Promise::OwnNamespaces);
-    }
-    if policy.threads.is_some() {
-        all.push(Promise::Threads);
-    }
+    let limited = [
+        (limits.timeout.is_some(), Promise::Timeout),
+        (limits.cpu.is_some(), Promise::Cpu),
+        (limits.open_files.is_some(), Promise::OpenFiles),
+        (limits.file_size.is_some(), Promise::FileSize),
+        (policy.threads.is_some(), Promise::Threads),
+        (policy.namespaces, Promise::OwnNamespaces),
+    ];
+    all.extend(limited.into_iter().filter(|(is_limited, _)| *is_limited).map(|(_, promise)| promise));
     if policy.stdio != Stdio::Inherit && !policy.is_program {
         all.push(Promise::HostStdio);
     }
@@ -413,7 +410,8 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
             vec![Layer::LandlockWithout(Erratum::Whiteouts), Layer::Filter]
         }
         Promise::Whiteouts => vec![Layer::Landlock(1), Layer::Filter],
-        Promise::Memory => vec![Layer::Rlimit],
+        Promise::Memory | Promise::OpenFiles | Promise::FileSize => vec![Layer::Rlimit],
+        Promise::Cpu => vec![Layer::Forkserver, Layer::Rlimit],
         Promise::Timeout => vec![Layer::Forkserver],
         Promise::HostStdio | Promise::Environment => vec![Layer::Nothing],
         Promise::Threads if policy.threads == Some(1) => or_default_deny(None),
@@ -431,28 +429,16 @@ fn is_about_files(promise: Promise) -> bool {
 /// Whether the attribute names this kind of access, or a limit in a placement that has none.
 fn is_named(promise: Promise, policy: &Policy, placement: Placement) -> bool {
     match promise {
-        Promise::Memory | Promise::Timeout | Promise::Environment | Promise::HostStdio => {
-            placement != Placement::Process
-        }
         Promise::OwnNamespaces | Promise::Threads => true,
+        Promise::Memory
+        | Promise::Timeout
+        | Promise::Cpu
+        | Promise::OpenFiles
+        | Promise::FileSize
+        | Promise::Environment
+        | Promise::HostStdio => placement != Placement::Process,
         Promise::File(right) => policy.names_right(right),
         Promise::Port(access) => policy.names_port(access),
         _ => false,
-    }
-}
-
-fn timeout(policy: &Policy) -> Option<Duration> {
-    match policy.timeout {
-        None => Some(DEFAULT_TIMEOUT),
-        Some(Timeout::After(limit)) => Some(limit),
-        Some(Timeout::Never) => None,
-    }
-}
-
-fn memory(policy: &Policy) -> Option<u64> {
-    match policy.memory {
-        None => Some(DEFAULT_MEMORY),
-        Some(Memory::Bytes(bytes)) => Some(bytes),
-        Some(Memory::Unlimited) => None,
     }
 }

@@ -43,6 +43,12 @@ pub enum Promise {
     UncountedMemory,
     /// At most so much wall time.
     Timeout,
+    /// At most so much processor time.
+    Cpu,
+    /// At most so many descriptors.
+    OpenFiles,
+    /// No file is made longer than this.
+    FileSize,
     /// At most so many threads.
     Threads,
     /// Mounts, processes, network, System V objects and host name of its own.
@@ -80,6 +86,9 @@ impl fmt::Display for Promise {
                 f.write_str("no memory that the limit does not count (memfd, System V)")
             }
             Promise::Timeout => f.write_str("at most the given wall time"),
+            Promise::Cpu => f.write_str("at most the given processor time"),
+            Promise::OpenFiles => f.write_str("at most the given number of descriptors"),
+            Promise::FileSize => f.write_str("no file longer than the given size"),
             Promise::Threads => f.write_str("at most the given number of threads"),
             Promise::OwnNamespaces => f.write_str("namespaces of its own"),
             Promise::HostStdio => f.write_str("the host's terminal and output streams are out of reach"),

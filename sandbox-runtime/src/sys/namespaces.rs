@@ -1,12 +1,10 @@
 //! What namespaces need that no library wraps: leaving the present ones, and attributes of mounts.
 #![allow(unsafe_code)]
 
-use super::process::Ended;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::io;
-use std::mem::MaybeUninit;
 
 /// Leaves the namespaces that the flags (`CLONE_NEW*`) name for new ones (`unshare(2)`). That of processes is for the
 /// children to come.
@@ -48,17 +46,14 @@ pub(crate) fn set_mount_attributes(mount: BorrowedFd<'_>, attr_set: u64) -> Resu
     }
 }
 
-/// Waits until a child has ended, or stopped because it is traced.
-pub(crate) fn wait_for(child: Pid) -> io::Result<Ended> {
+/// Waits until a child has ended, or stopped because it is traced: its status, as of `wait(2)`.
+pub(crate) fn wait_for(child: Pid) -> io::Result<i32> {
     loop {
         let mut status = 0;
-        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
         let pid = child.as_raw_nonzero().get();
-        // SAFETY: both pointers are to live memory of the types asked for.
-        if unsafe { libc::wait4(pid, &raw mut status, libc::__WALL, usage.as_mut_ptr()) } == pid {
-            // SAFETY: all-zero is a valid value, and the kernel wrote a whole one.
-            let usage = unsafe { usage.assume_init() };
-            return Ok(Ended { pid: child, status, max_rss: usage.ru_maxrss.unsigned_abs() });
+        // SAFETY: the pointer is to a live number.
+        if unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) } == pid {
+            return Ok(status);
         }
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {

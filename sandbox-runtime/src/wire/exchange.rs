@@ -111,10 +111,7 @@ impl<'a> Exchange<'a> {
         match rustix::io::read(reply, &mut piece) {
             Ok(0) => self.reply = None,
             Ok(length) => {
-                match self.reader.feed(&piece[..length]) {
-                    Ok(frames) => frames.into_iter().for_each(|frame| self.transcript.take(frame)),
-                    Err(error) => self.transcript.bad = Some(error),
-                }
+                self.transcript.read(&mut self.reader, &piece[..length]);
                 return true;
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
@@ -144,6 +141,13 @@ impl<'a> Exchange<'a> {
 }
 
 impl Transcript {
+    /// Takes the next bytes of the reply. What follows the frame that ends the call is not looked at.
+    pub(crate) fn read(&mut self, reader: &mut FrameReader, bytes: &[u8]) {
+        if let Err(error) = reader.feed(bytes, |frame| self.take(frame)) {
+            self.bad = Some(error).filter(|_| self.ending.is_none());
+        }
+    }
+
     fn take(&mut self, frame: Frame) {
         if self.ending.is_some() {
             return;
@@ -152,6 +156,24 @@ impl Transcript {
             Kind::Begun => self.begun = true,
             Kind::Panicked => self.panic = Some(frame.payload),
             _ => self.ending = Some(frame),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::header;
+
+    #[test]
+    fn what_follows_the_end_of_a_call_is_not_looked_at() {
+        let result = [&header(Kind::Returned, 1)[..], b"1"].concat();
+        let forged = [&header(Kind::Returned, 1)[..], b"2"].concat();
+        for tail in [&b"garbage"[..], &forged, &header(Kind::Begun, 0), &header(Kind::Panicked, usize::MAX)] {
+            let mut transcript = Transcript::default();
+            transcript.read(&mut FrameReader::new(), &[&result, tail].concat());
+            assert_eq!(transcript.ending.unwrap().payload, b"1");
+            assert_eq!((transcript.bad, transcript.begun), (None, false), "{}", tail.escape_ascii());
         }
     }
 }

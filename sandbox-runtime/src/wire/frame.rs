@@ -77,6 +77,12 @@ pub enum FrameError {
         /// What is accepted.
         limit: u64,
     },
+    /// The host has no room for what has arrived of it.
+    #[error("a frame of {length} bytes, for which this process has no memory")]
+    NoMemory {
+        /// What the frame says.
+        length: usize,
+    },
 }
 
 pub(crate) const HEADER: usize = 9;
@@ -91,13 +97,14 @@ pub(crate) fn header(kind: Kind, length: usize) -> [u8; HEADER] {
 
 /// Puts frames together from pieces of any size.
 ///
-/// Memory grows with what has arrived, never with what a length announces.
+/// Memory grows with what has arrived, never with what a length announces, nor beyond it.
 ///
 /// ```
 /// use sandboxed_runtime::wire::{FrameReader, Kind};
-/// let mut reader = FrameReader::new();
-/// assert_eq!(reader.feed(&[5, 2, 0, 0, 0]).unwrap(), []);
-/// let frames = reader.feed(&[0, 0, 0, 0, b'h', b'i']).unwrap();
+/// let (mut reader, mut frames) = (FrameReader::new(), Vec::new());
+/// reader.feed(&[5, 2, 0, 0, 0], |frame| frames.push(frame)).unwrap();
+/// assert_eq!(frames, []);
+/// reader.feed(&[0, 0, 0, 0, b'h', b'i'], |frame| frames.push(frame)).unwrap();
 /// assert_eq!((frames[0].kind, &frames[0].payload[..]), (Kind::Panicked, &b"hi"[..]));
 /// ```
 #[derive(Debug, Default)]
@@ -113,28 +120,23 @@ impl FrameReader {
         FrameReader::default()
     }
 
-    /// Takes the next bytes and returns the frames that they complete.
+    /// Takes the next bytes and hands on the frames that they complete, also those before a mistake: how the stream
+    /// came in pieces makes no difference.
     ///
     /// # Errors
     ///
-    /// Bytes that no honest worker sends; the stream is of no use afterwards.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Result<Vec<Frame>, FrameError> {
-        let mut whole = Vec::new();
+    /// Bytes that no honest worker sends, or too many of them; the stream is of no use afterwards.
+    pub fn feed(&mut self, mut bytes: &[u8], mut take: impl FnMut(Frame)) -> Result<(), FrameError> {
         while !bytes.is_empty() {
             let taken = match &mut self.current {
                 None => self.feed_header(bytes)?,
-                Some((frame, length)) => {
-                    let (payload, _) = bytes.split_at(bytes.len().min(*length - frame.payload.len()));
-                    frame.payload.extend_from_slice(payload);
-                    payload.len()
-                }
+                Some((frame, length)) => feed_payload(&mut frame.payload, *length, bytes)?,
             };
             bytes = &bytes[taken..];
-            whole.extend(
-                self.current.take_if(|(frame, length)| frame.payload.len() == *length).map(|done| done.0),
-            );
+            let done = self.current.take_if(|(frame, length)| frame.payload.len() == *length);
+            done.into_iter().for_each(|(frame, _)| take(frame));
         }
-        Ok(whole)
+        Ok(())
     }
 
     fn feed_header(&mut self, bytes: &[u8]) -> Result<usize, FrameError> {
@@ -148,6 +150,20 @@ impl FrameReader {
         }
         Ok(taken)
     }
+}
+
+/// Reserves twice as much each time, so that few bytes move twice, but no more than there will be: what arrives is
+/// a stranger's, and without memory for it `Vec` would end the process.
+fn feed_payload(payload: &mut Vec<u8>, length: usize, bytes: &[u8]) -> Result<usize, FrameError> {
+    let (arrived, _) = bytes.split_at(bytes.len().min(length - payload.len()));
+    let needed = payload.len() + arrived.len();
+    if payload.capacity() < needed {
+        let capacity = payload.capacity().saturating_mul(2).clamp(needed, length);
+        let reserved = payload.try_reserve_exact(capacity - payload.len());
+        reserved.map_err(|_| FrameError::NoMemory { length })?;
+    }
+    payload.extend_from_slice(arrived);
+    Ok(arrived.len())
 }
 
 fn known(byte: u8) -> Result<Kind, FrameError> {
@@ -173,6 +189,11 @@ mod tests {
         [&header(kind, payload.len())[..], payload].concat()
     }
 
+    fn fed(reader: &mut FrameReader, bytes: &[u8]) -> Result<Vec<Frame>, FrameError> {
+        let mut frames = Vec::new();
+        reader.feed(bytes, |frame| frames.push(frame)).map(|()| frames)
+    }
+
     #[test]
     fn frames_come_out_whatever_the_pieces() {
         let stream =
@@ -181,9 +202,41 @@ mod tests {
         for size in [1, 2, 8, 9, 10, 11, 4096, stream.len()] {
             let mut reader = FrameReader::new();
             let frames: Vec<Frame> =
-                stream.chunks(size).flat_map(|piece| reader.feed(piece).unwrap()).collect();
+                stream.chunks(size).flat_map(|piece| fed(&mut reader, piece).unwrap()).collect();
             let lengths: Vec<usize> = frames.iter().map(|frame| frame.payload.len()).collect();
             assert_eq!(lengths, [0, 2, 100_000], "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn frames_before_a_mistake_come_out_with_it() {
+        let stream = [&frame(Kind::Begun, b"")[..], &frame(Kind::Returned, b"value"), &[0]].concat();
+        for size in [1, 23, stream.len()] {
+            let (mut reader, mut frames) = (FrameReader::new(), Vec::new());
+            let mut pieces = stream.chunks(size);
+            let error = pieces.find_map(|piece| reader.feed(piece, |frame| frames.push(frame)).err());
+            assert_eq!((error, frames.len()), (Some(FrameError::Kind(0)), 2), "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_reserved_than_will_come() {
+        for length in [1, 4095, 100_000, (1 << 20) + 1] {
+            let whole = frame(Kind::Returned, &vec![7; length]);
+            for size in [1000, 4096, 65_536] {
+                let mut reader = FrameReader::new();
+                let frames: Vec<Frame> = whole
+                    .chunks(size)
+                    .flat_map(|piece| {
+                        let frames = fed(&mut reader, piece).unwrap();
+                        let reserved =
+                            reader.current.as_ref().map_or(0, |current| current.0.payload.capacity());
+                        assert!(reserved <= length, "{reserved} of {length}");
+                        frames
+                    })
+                    .collect();
+                assert_eq!(frames[0].payload.capacity(), length);
+            }
         }
     }
 
@@ -191,8 +244,8 @@ mod tests {
     fn an_unfinished_frame_is_no_frame() {
         let mut reader = FrameReader::new();
         let whole = frame(Kind::Returned, b"value");
-        assert_eq!(reader.feed(&whole[..whole.len() - 1]).unwrap(), []);
-        assert_eq!(reader.feed(b"e").unwrap()[0].payload, b"value");
+        assert_eq!(fed(&mut reader, &whole[..whole.len() - 1]).unwrap(), []);
+        assert_eq!(fed(&mut reader, b"e").unwrap()[0].payload, b"value");
     }
 
     #[test]
@@ -200,7 +253,7 @@ mod tests {
         let refused = |kind, length: u64| {
             let mut bytes = header(kind, 0);
             bytes[1..].copy_from_slice(&length.to_le_bytes());
-            FrameReader::new().feed(&bytes).unwrap_err()
+            fed(&mut FrameReader::new(), &bytes).unwrap_err()
         };
         for length in [NOTE_LIMIT as u64 + 1, 1 << 32, u64::MAX] {
             assert_eq!(
@@ -217,15 +270,15 @@ mod tests {
         let mut bytes = header(Kind::Returned, 0);
         bytes[1..].copy_from_slice(&(1u64 << 30).to_le_bytes());
         let mut reader = FrameReader::new();
-        assert_eq!(reader.feed(&bytes).unwrap(), []);
-        assert_eq!(reader.feed(&[1; 10]).unwrap(), []);
+        assert_eq!(fed(&mut reader, &bytes).unwrap(), []);
+        assert_eq!(fed(&mut reader, &[1; 10]).unwrap(), []);
         assert!(reader.current.unwrap().0.payload.capacity() < 1000);
     }
 
     #[test]
     fn kinds_that_a_worker_may_not_send_are_refused_at_the_first_byte() {
         for kind in [0, Kind::Job as u8, Kind::Arguments as u8, 9, 0x7f, 0xff] {
-            assert_eq!(FrameReader::new().feed(&[kind]), Err(FrameError::Kind(kind)));
+            assert_eq!(fed(&mut FrameReader::new(), &[kind]), Err(FrameError::Kind(kind)));
         }
     }
 }

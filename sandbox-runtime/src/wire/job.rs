@@ -4,7 +4,7 @@ use super::frame::{HEADER, Kind, header};
 use super::{MOST_FDS, send};
 use crate::codec::Outgoing;
 use crate::enforce::{Filter, Locks, Namespaces, Recipe};
-use crate::plan::{Capability, RulesetPlan};
+use crate::plan::{Capability, Limits, RulesetPlan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
@@ -34,8 +34,7 @@ pub(crate) struct Job {
     pub(crate) capabilities: Vec<Capability>,
     /// Whether it may look at itself in `/proc`.
     pub(crate) grants_proc: bool,
-    /// `RLIMIT_AS`.
-    pub(crate) memory: Option<u64>,
+    pub(crate) limits: Limits,
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
 }
 

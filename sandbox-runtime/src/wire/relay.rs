@@ -15,6 +15,11 @@ use std::io::{IsTerminal, Write};
 /// How much of the end is kept.
 const KEPT: usize = 64 * 1024;
 
+/// How much is taken at once. A pipe that can be written has room for one page, which may be smaller than what is
+/// written for a piece: the standard library's stdout kept up to 1024 bytes before it for want of a line's end, and
+/// we up to 3 of a character. One byte more, and a host whose stdout nobody reads would wait for ever.
+const PIECE: usize = 4096 - 1024 - 3;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
     Stdout,
@@ -120,8 +125,7 @@ impl Pipe {
         if print && !wait && !self.stream.is_ready() {
             return false;
         }
-        // What a pipe that is ready takes at once.
-        let mut piece = [0; 4096];
+        let mut piece = [0; PIECE];
         match rustix::io::read(from, &mut piece) {
             Ok(0) => self.from = None,
             Ok(length) => {

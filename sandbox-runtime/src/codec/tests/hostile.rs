@@ -1,38 +1,15 @@
 //! Bytes that no codec wrote.
 
-use std::collections::{BTreeMap, HashMap};
-use std::error::Error;
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::super::form::{self, MAX_DEPTH};
 use super::*;
-
-#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
-struct Config {
-    name: String,
-    list: Vec<Option<u32>>,
-    map: HashMap<String, (i8, char)>,
-    kind: Kind,
-}
-
-#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
-enum Kind {
-    A,
-    B(Box<Kind>),
-    C { x: f64, y: Vec<u8> },
-}
-
-#[derive(Serialize, Deserialize, Debug)]
-#[serde(untagged)]
-enum Any {
-    Number(i64),
-    List(Vec<Any>),
-    Map(BTreeMap<String, Any>),
-}
+use crate::fuzzing::values::{Any, Config, Kind, decode_as_everything};
 
 fn config() -> Config {
     Config {
@@ -41,22 +18,6 @@ fn config() -> Config {
         map: HashMap::from([("key".into(), (-1, 'ß'))]),
         kind: Kind::B(Box::new(Kind::C { x: 0.5, y: vec![1, 2] })),
     }
-}
-
-/// Decodes as one type after another; returns how many accepted the bytes.
-fn decode_as_everything(bytes: &[u8]) -> usize {
-    macro_rules! everything {
-        ($($t:ty,)*) => {
-            [$(decoded!($t, bytes).is_ok(),)*].into_iter().filter(|ok| *ok).count()
-        };
-    }
-    everything![
-        (), bool, char, u8, u64, i32, i128, f64,
-        Vec<u8>, String, CString, PathBuf, [u8; 3], Option<Vec<u8>>, Vec<String>, (String, u8), Vec<Vec<u8>>,
-        Vec<()>, Vec<((), ())>, Vec<u32>, Vec<Option<bool>>, HashMap<String, Vec<u16>>,
-        Config, Kind, Any, Vec<Kind>, Box<Option<Any>>,
-        io::Error, Box<dyn Error>, Result<Config, io::Error>, Result<(), std::num::ParseIntError>,
-    ]
 }
 
 /// Reproducible noise.

@@ -6,16 +6,7 @@ mod kinds;
 mod serde_forms;
 
 use super::*;
-
-/// The codec that generated code picks for a type.
-macro_rules! codec {
-    ($t:ty) => {{
-        #[allow(unused_imports)]
-        use crate::codec::pick::*;
-        (&&&&&&crate::codec::Probe::<$t>::new()).codec()
-    }};
-}
-use codec;
+use crate::fuzzing::values::{codec, decoded};
 
 /// Encodes an argument.
 macro_rules! encoded {
@@ -27,21 +18,6 @@ macro_rules! encoded {
     }};
 }
 use encoded;
-
-/// Decodes an answer, to the last byte.
-macro_rules! decoded {
-    ($t:ty, $bytes:expr) => {{
-        let bytes: &[u8] = $bytes;
-        let mut input = crate::codec::Incoming::new(bytes, []);
-        let value = crate::codec::take_answer(
-            crate::codec::tests::codec!($t),
-            crate::codec::Probe::<$t>::new(),
-            &mut input,
-        );
-        value.and_then(|value| input.finish().map(|()| value))
-    }};
-}
-use decoded;
 
 /// What arrives.
 macro_rules! crossed {

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Processes beside the body that `RLIMIT_NPROC` counts: see [`processes`].
 const COMPANIONS: u64 = 2;
@@ -31,6 +32,8 @@ pub(crate) struct Namespaces {
     /// What its root holds; `None` if it keeps the present one.
     files: Option<Vec<Granted>>,
     threads: Option<u64>,
+    /// What the keeper looks at: see [`processes`].
+    cpu: Option<Duration>,
 }
 
 /// A granted path.
@@ -71,7 +74,13 @@ impl Namespaces {
                 Err(errno) => return Err(grant_error(function, &rule.key, &rule.path, errno)),
             }
         }
-        Ok(Some(Namespaces { network: *network, processes: *processes, files: granted, threads: *threads }))
+        Ok(Some(Namespaces {
+            network: *network,
+            processes: *processes,
+            files: granted,
+            threads: *threads,
+            cpu: plan.limits.cpu,
+        }))
     }
 
     /// Puts the calling process, which has one thread, into namespaces of its own. It returns in a child of the caller
@@ -82,7 +91,7 @@ impl Namespaces {
         capabilities::empty_bounding_set()?;
         if self.processes {
             // Before the mounts: a `/proc` shows the namespace of who mounts it.
-            processes::separate()?;
+            processes::separate(self.cpu)?;
         }
         self.replace_files(locks)?;
         self.limit_threads().map_err(failed("RLIMIT_NPROC"))?;
@@ -160,7 +169,7 @@ fn failed(what: &'static str) -> impl FnOnce(Errno) -> LockError {
 /// Whether namespaces can be had from here, and in them a limit of threads. Answers in a child of the caller, which has
 /// one thread; the caller ends.
 pub(crate) fn probe(answer: impl FnOnce(Result<bool, LockError>)) -> ! {
-    let all = Namespaces { network: true, processes: true, files: Some(Vec::new()), threads: None };
+    let all = Namespaces { network: true, processes: true, files: Some(Vec::new()), ..Namespaces::default() };
     answer(
         all.enter(&Locks {
             ruleset: None,

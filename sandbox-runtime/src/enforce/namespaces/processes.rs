@@ -13,11 +13,15 @@ use super::super::capabilities;
 use super::LockError;
 use crate::sys;
 use crate::sys::process::{Fork, exit_now, fork};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, Signal};
+use std::time::Duration;
 
 /// Returns in the body.
-pub(super) fn separate() -> Result<(), LockError> {
+pub(super) fn separate(cpu: Option<Duration>) -> Result<(), LockError> {
+    // Asked while `/sys` is in reach.
+    let cpu = cpu.map(|limit| (limit, sys::process::processors()));
     let forked = |what| fork().map_err(|error| LockError::new(what, error));
     let init = match forked("fork of the init of a pid namespace")? {
         Fork::Child => be_init(),
@@ -25,7 +29,7 @@ pub(super) fn separate() -> Result<(), LockError> {
     };
     match forked("fork into a pid namespace") {
         Ok(Fork::Child) => be_body().map_err(super::failed("a session in a pid namespace")),
-        Ok(Fork::Parent(body)) => keep(body, init),
+        Ok(Fork::Parent(body)) => keep(body, init, cpu),
         Err(error) => {
             kill(init);
             Err(error)
@@ -48,11 +52,14 @@ fn be_init() -> ! {
 }
 
 /// Ends as the body does.
-fn keep(body: Pid, init: Pid) -> ! {
+fn keep(body: Pid, init: Pid, cpu: Option<(Duration, u32)>) -> ! {
     withdraw();
+    if let Some((limit, processors)) = cpu {
+        watch(body, limit, processors);
+    }
     let ended = loop {
         match sys::namespaces::wait_for(body) {
-            Ok(ended) if ended.has_ended() => break Some(ended),
+            Ok(status) if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) => break Some(status),
             // A body that asked to be traced stops under us. We trace nobody.
             Ok(_) => kill(body),
             Err(_) => break None,
@@ -61,10 +68,28 @@ fn keep(body: Pid, init: Pid) -> ! {
     // The kernel kills all that is left in the namespace before this can be waited for.
     kill(init);
     sys::namespaces::wait_for(init).map_or_else(drop, drop);
-    match ended.map(|ended| ended.status) {
+    match ended {
         Some(status) if libc::WIFSIGNALED(status) => sys::process::die_by(libc::WTERMSIG(status)),
         Some(status) => exit_now(libc::WEXITSTATUS(status)),
         None => exit_now(1),
+    }
+}
+
+/// Kills the body when it has used up its processor time. What the forkserver looks at is the keeper's, to which that of
+/// the body is added when it has ended.
+fn watch(body: Pid, limit: Duration, processors: u32) {
+    const PAUSE: Duration = Duration::from_millis(1);
+    // Without a descriptor to wait on, the kernel's own limit is there, in whole seconds.
+    let Ok(ended) = rustix::process::pidfd_open(body, PidfdFlags::empty()) else { return };
+    loop {
+        let used = sys::process::cpu_time(body).unwrap_or_default();
+        let Some(left) = limit.checked_sub(used).filter(|left| !left.is_zero()) else { return kill(body) };
+        // With a thread on every processor it is used up that much faster.
+        let pause = Timespec::try_from((left / processors).max(PAUSE)).ok();
+        match poll(&mut [PollFd::new(&ended, PollFlags::IN)], pause.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => {}
+            _ => return,
+        }
     }
 }
 

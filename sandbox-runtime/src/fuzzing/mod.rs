@@ -1,0 +1,20 @@
+//! What a host does with bytes of a stranger, without a worker: the targets of `fuzz/`, whose corpus the tests replay.
+//!
+//! Each takes any bytes, and panics where a promise is broken.
+
+mod frames;
+mod outcome;
+#[cfg(feature = "policy-files")]
+mod policies;
+#[cfg(test)]
+mod seeds;
+#[cfg(test)]
+mod structured;
+#[cfg(test)]
+mod tests;
+pub(crate) mod values;
+
+pub use frames::frames;
+pub use outcome::outcome;
+#[cfg(feature = "policy-files")]
+pub use policies::policy_files;

@@ -1,0 +1,341 @@
+//! The attacks, and what each ends as.
+
+use super::step::{CHANNEL, Early, Step};
+use sandboxed::__private::{CodecError, Outgoing, Probe, pick, put_answer};
+use sandboxed::{Error, ErrorKind, Ran, sandboxed};
+
+pub const LIMIT: usize = 1 << 20;
+/// The longest note, in bytes.
+const NOTE: usize = 64 << 10;
+
+/// What an honest body returns, and what a forged reply says.
+pub const HONEST: u32 = 7;
+pub const FORGED: u32 = 42;
+
+const REFUSED: u8 = 3;
+const BEGUN: u8 = 4;
+const PANICKED: u8 = 5;
+const RETURNED: u8 = 6;
+const UNSENDABLE: u8 = 7;
+const EXIT_CODE: u8 = 8;
+
+#[sandboxed(memory = "unlimited", stdio = "null")]
+fn in_body(steps: &[Step]) -> Result<u32, Error> {
+    steps.iter().for_each(Step::run);
+    Ok(HONEST)
+}
+
+#[sandboxed(memory = "unlimited", stdio = "null", timeout = "1s")]
+fn in_body_for_a_second(steps: &[Step]) -> Result<u32, Error> {
+    steps.iter().for_each(Step::run);
+    Ok(HONEST)
+}
+
+#[sandboxed(memory = "unlimited", stdio = "null")]
+fn in_argument(_: &Early) -> Result<u32, Error> {
+    Ok(HONEST)
+}
+
+#[sandboxed(memory = "unlimited", stdio = "null", timeout = "1s")]
+fn in_argument_for_a_second(_: &Early) -> Result<u32, Error> {
+    Ok(HONEST)
+}
+
+/// How a call ends, and whether the body ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Value(u32),
+    BadData(Ran),
+    Unsendable,
+    NotLaunched,
+    Panicked,
+    Exited(i32, Ran),
+    Killed(i32, Ran),
+    TimedOut(Ran),
+}
+
+impl End {
+    pub fn of(result: &Result<u32, Error>) -> End {
+        let error = match result {
+            Ok(value) => return End::Value(*value),
+            Err(error) => error,
+        };
+        match (error.kind(), error.ran()) {
+            (ErrorKind::BadData { .. }, ran) => End::BadData(ran),
+            (ErrorKind::Encode { .. }, Ran::Yes) => End::Unsendable,
+            (ErrorKind::Launch { .. }, Ran::No) => End::NotLaunched,
+            (ErrorKind::Panicked { .. }, Ran::Yes) => End::Panicked,
+            (ErrorKind::Exited { code }, ran) => End::Exited(*code, ran),
+            (ErrorKind::Killed { signal, .. }, ran) => End::Killed(*signal, ran),
+            (ErrorKind::TimedOut { .. }, ran) => End::TimedOut(ran),
+            _ => panic!("{error:?}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Attack {
+    pub name: String,
+    steps: Vec<Step>,
+    before_the_body: bool,
+    pub end: End,
+}
+
+impl Attack {
+    fn new(name: impl Into<String>, steps: impl Into<Vec<Step>>, end: End) -> Attack {
+        Attack { name: name.into(), steps: steps.into(), before_the_body: false, end }
+    }
+
+    fn before_the_body(self) -> Attack {
+        Attack { before_the_body: true, ..self }
+    }
+
+    /// Ends at its deadline, so takes a second.
+    pub fn is_slow(&self) -> bool {
+        matches!(self.end, End::TimedOut(_))
+    }
+
+    pub fn run(&self) -> Result<u32, Error> {
+        match (self.before_the_body, self.is_slow()) {
+            (false, false) => in_body(&self.steps),
+            (false, true) => in_body_for_a_second(&self.steps),
+            (true, false) => in_argument(&Early(self.steps.clone())),
+            (true, true) => in_argument_for_a_second(&Early(self.steps.clone())),
+        }
+    }
+}
+
+pub fn header(kind: u8, length: u64) -> Vec<u8> {
+    [&[kind][..], &length.to_le_bytes()].concat()
+}
+
+pub fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    [header(kind, payload.len() as u64), payload.to_vec()].concat()
+}
+
+/// What a worker sends for an answer.
+pub fn returned(value: u32) -> Vec<u8> {
+    let answer: Result<u32, Error> = Ok(value);
+    let mut message = Outgoing::new();
+    let put: Result<(), CodecError> = {
+        use pick::*;
+        put_answer((&&&&&&Probe::<Result<u32, Error>>::new()).codec(), &answer, &mut message)
+    };
+    put.unwrap();
+    frame(RETURNED, &message.segments().collect::<Vec<_>>().concat())
+}
+
+/// A panic's or a refusal's text, without the second part that each has.
+fn note(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut left = text.len();
+    while left > 0x7f {
+        bytes.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+    [&bytes[..], text.as_bytes(), &[0]].concat()
+}
+
+pub fn all() -> Vec<Attack> {
+    [lengths(), ends(), sequences(), texts(), channels(), before_the_body(), endless()].concat()
+}
+
+/// Lengths of all sizes, announced and no more.
+fn lengths() -> Vec<Attack> {
+    let longest = |kind| match kind {
+        BEGUN => 0,
+        EXIT_CODE => 1,
+        RETURNED => LIMIT as u64,
+        _ => NOTE as u64,
+    };
+    let end = |kind, length| match (kind, length) {
+        _ if length > longest(kind) => End::BadData(Ran::Yes),
+        (BEGUN | PANICKED, _) | (_, 1..) => End::Exited(0, Ran::Yes),
+        (UNSENDABLE, _) => End::Unsendable,
+        _ => End::BadData(Ran::Yes),
+    };
+    let of_kind = |kind: u8| {
+        let longest = longest(kind);
+        let around = [longest.saturating_sub(1), longest, longest + 1];
+        let lengths = [0, 1].into_iter().chain(around).chain([u32::MAX.into(), i64::MAX as u64, u64::MAX]);
+        lengths.map(move |length| {
+            let steps = [Step::Write(header(kind, length)), Step::Exit(0)];
+            Attack::new(format!("kind {kind}, {length} bytes announced"), steps, end(kind, length))
+        })
+    };
+    let announced = (REFUSED..=EXIT_CODE).flat_map(of_kind);
+    let sent = [
+        (PANICKED, NOTE, End::Exited(0, Ran::Yes)),
+        (PANICKED, NOTE + 1, End::BadData(Ran::Yes)),
+        (UNSENDABLE, NOTE - 1, End::Unsendable),
+        (UNSENDABLE, NOTE, End::Unsendable),
+        (RETURNED, LIMIT - 1, End::BadData(Ran::Yes)),
+        (RETURNED, LIMIT, End::BadData(Ran::Yes)),
+        (RETURNED, LIMIT + 1, End::BadData(Ran::Yes)),
+    ];
+    let sent = sent.map(|(kind, length, end)| {
+        let steps = [Step::Write(header(kind, length as u64)), Step::Repeat(0xff, length), Step::Exit(0)];
+        Attack::new(format!("kind {kind}, {length} bytes"), steps, end)
+    });
+    announced.chain(sent).collect()
+}
+
+/// Ends at every point of an answer.
+fn ends() -> Vec<Attack> {
+    let answer = returned(FORGED);
+    let cut = |end: usize| Step::Write(answer[..end].to_vec());
+    let exits = (0..answer.len()).map(|end| {
+        Attack::new(format!("exit after {end} bytes"), [cut(end), Step::Exit(7)], End::Exited(7, Ran::Yes))
+    });
+    let deaths = [0, 5, 9, answer.len() - 1].map(|end| {
+        let steps = [cut(end), Step::Raise(libc::SIGKILL)];
+        Attack::new(format!("death after {end} bytes"), steps, End::Killed(libc::SIGKILL, Ran::Yes))
+    });
+    let whole = cut(answer.len());
+    let after = [Step::Exit(7), Step::Raise(libc::SIGSEGV), Step::Raise(libc::SIGSTOP), Step::Sleep];
+    let after = after.map(|step| {
+        Attack::new(format!("an answer, then {step:?}"), [whole.clone(), step], End::Value(FORGED))
+    });
+    exits.chain(deaths).chain(after).collect()
+}
+
+/// Frames in an order, or of a kind, that is not a worker's.
+fn sequences() -> Vec<Attack> {
+    let answer = returned(FORGED);
+    let refusal = frame(REFUSED, &note("not launched"));
+    let begun = header(BEGUN, 0);
+    let tails = [
+        ("the same", answer.clone()),
+        ("another", returned(1)),
+        ("a refusal", refusal.clone()),
+        ("an exit code", frame(EXIT_CODE, &[0])),
+        ("a panic", frame(PANICKED, &note("oh"))),
+        ("a beginning", begun.clone()),
+        ("a frame without end", header(RETURNED, u64::MAX)),
+        ("garbage", vec![0; 100]),
+    ];
+    let tails = tails.into_iter().flat_map(|(name, tail)| {
+        let together = Step::Write([&answer[..], &tail].concat());
+        let apart = [Step::Write(answer.clone()), Step::Write(tail)];
+        let name = format!("an answer, then {name}");
+        [
+            Attack::new(format!("{name} at once"), [together], End::Value(FORGED)),
+            Attack::new(format!("{name} later"), apart, End::Value(FORGED)),
+        ]
+    });
+    let wrong = [
+        ("a refusal after the beginning", refusal, End::BadData(Ran::Yes)),
+        ("the exit code of a program", frame(EXIT_CODE, &[0]), End::BadData(Ran::Yes)),
+        ("an exit code without one", header(EXIT_CODE, 0), End::BadData(Ran::Yes)),
+        ("a job", frame(1, b"job"), End::BadData(Ran::Yes)),
+        ("arguments", frame(2, b"arguments"), End::BadData(Ran::Yes)),
+        ("no frame", b"hello, world".to_vec(), End::BadData(Ran::Yes)),
+        ("zeros", vec![0; 4096], End::BadData(Ran::Yes)),
+        ("an answer for another function", frame(RETURNED, b"\x05bytes"), End::BadData(Ran::Yes)),
+        ("half an answer", frame(RETURNED, &answer[9..answer.len() - 1]), End::BadData(Ran::Yes)),
+        ("an answer with a tail", frame(RETURNED, &[&answer[9..], &[0]].concat()), End::BadData(Ran::Yes)),
+        ("a panic that is none", frame(PANICKED, b"\xff\xff\xff"), End::Value(HONEST)),
+        ("beginnings", begun.repeat(1000), End::Value(HONEST)),
+        ("panics", frame(PANICKED, &note("oh")).repeat(1000), End::Value(HONEST)),
+    ];
+    let wrong = wrong.map(|(name, bytes, end)| Attack::new(name, [Step::Write(bytes)], end));
+    let then_a_flood = Attack::new(
+        "an answer, then a flood",
+        [Step::Write(answer.clone()), Step::Flood(begun)],
+        End::Value(FORGED),
+    );
+    tails.chain(wrong).chain([then_a_flood]).collect()
+}
+
+/// Text for terminals and for people.
+fn texts() -> Vec<Attack> {
+    let escapes = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\0\u{7f}".repeat(100);
+    let longest = "\u{1b}".repeat(NOTE - 4);
+    let panics = [("with escapes", &escapes), ("of full length", &longest)].map(|(name, text)| {
+        let steps = [Step::Write(frame(PANICKED, &note(text))), Step::Exit(101)];
+        Attack::new(format!("a panic {name}"), steps, End::Panicked)
+    });
+    let unsendable = [escapes.as_bytes(), &[0xff, 0xfe, 0x1b, 0xc3], longest.as_bytes()].map(|text| {
+        Attack::new("unsendable with escapes", [Step::Write(frame(UNSENDABLE, text))], End::Unsendable)
+    });
+    let none = Attack::new(
+        "a panic that is none",
+        [Step::Write(frame(PANICKED, b"\xff\xff\xff")), Step::Exit(101)],
+        End::BadData(Ran::Yes),
+    );
+    let too_long = Attack::new(
+        "a panic of megabytes",
+        [Step::Write(header(PANICKED, 4 << 20)), Step::Repeat(0x1b, 4 << 20), Step::Exit(101)],
+        End::BadData(Ran::Yes),
+    );
+    panics.into_iter().chain(unsendable).chain([none, too_long]).collect()
+}
+
+/// What it can do to its descriptors and limits.
+fn channels() -> Vec<Attack> {
+    vec![
+        Attack::new("the channel closed", [Step::Close], End::Exited(1, Ran::Yes)),
+        Attack::new("another pipe for the channel", [Step::Divert], End::Exited(0, Ran::Yes)),
+        Attack::new("stdout for the channel", [Step::Duplicate(1, CHANNEL)], End::Exited(0, Ran::Yes)),
+        Attack::new("stdin for the channel", [Step::Duplicate(0, CHANNEL)], End::Exited(1, Ran::Yes)),
+        Attack::new(
+            "the channel for stdout",
+            [Step::Duplicate(CHANNEL, 1), Step::Print(b"hello".to_vec())],
+            End::BadData(Ran::Yes),
+        ),
+        Attack::new(
+            "the channel taken away and put back",
+            [Step::Duplicate(CHANNEL, 10), Step::Divert, Step::Duplicate(10, CHANNEL)],
+            End::Value(HONEST),
+        ),
+        Attack::new("no limits left", [Step::Limit(0)], End::Value(HONEST)),
+        Attack::new(
+            "no memory left",
+            [Step::Limit(0), Step::Allocate(64 << 20)],
+            End::Killed(libc::SIGABRT, Ran::Yes),
+        ),
+    ]
+}
+
+/// While its arguments are decoded: what is said there cannot be told from what our own code says.
+fn before_the_body() -> Vec<Attack> {
+    let attacks = [
+        Attack::new("exit", [Step::Exit(0)], End::Exited(0, Ran::No)),
+        Attack::new("crash", [Step::Raise(libc::SIGSEGV)], End::Killed(libc::SIGSEGV, Ran::No)),
+        Attack::new(
+            "half a header",
+            [Step::Write(vec![RETURNED, 1]), Step::Exit(3)],
+            End::Exited(3, Ran::No),
+        ),
+        Attack::new("garbage", [Step::Write(vec![0; 9])], End::BadData(Ran::Yes)),
+        Attack::new("an answer", [Step::Write(returned(FORGED))], End::Value(FORGED)),
+        Attack::new("a refusal", [Step::Write(frame(REFUSED, &note("why not")))], End::NotLaunched),
+        Attack::new("half a refusal", [Step::Write(frame(REFUSED, b"\x05"))], End::BadData(Ran::No)),
+        Attack::new("a beginning", [Step::Write(header(BEGUN, 0)), Step::Exit(3)], End::Exited(3, Ran::Yes)),
+        Attack::new("the channel closed", [Step::Close], End::Exited(1, Ran::No)),
+        Attack::new("no reply", [Step::Sleep], End::TimedOut(Ran::No)),
+    ];
+    attacks.map(Attack::before_the_body).into()
+}
+
+/// What never ends by itself.
+fn endless() -> Vec<Attack> {
+    let attack = |name: &str, steps: &[Step]| Attack::new(name, steps, End::TimedOut(Ran::Yes));
+    let largest = frame(PANICKED, &vec![0x1b; NOTE]);
+    vec![
+        attack("no reply", &[Step::Sleep]),
+        attack("a stop of itself", &[Step::Raise(libc::SIGSTOP)]),
+        attack("no channel and no reply", &[Step::Close, Step::Sleep]),
+        attack("another channel and no reply", &[Step::Divert, Step::Sleep]),
+        attack("beginnings", &[Step::Flood(header(BEGUN, 0))]),
+        attack("many beginnings", &[Step::Flood(header(BEGUN, 0).repeat(7000))]),
+        attack("small notes", &[Step::Flood(frame(PANICKED, b""))]),
+        attack("large notes", &[Step::Flood(largest)]),
+        attack("a slow answer", &[Step::Write(header(RETURNED, LIMIT as u64)), Step::Drip(0)]),
+        attack("prints", &[Step::Print(vec![b'x'; 4096])]),
+        attack("prints of lines", &[Step::Print(b"\n".repeat(4096))]),
+        attack("prints of half characters", &[Step::Print(b"\xf0\x9f\xa6".to_vec())]),
+        attack("prints of escapes", &[Step::Print(b"\x1b[2J\x07".repeat(500))]),
+    ]
+}

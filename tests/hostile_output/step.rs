@@ -1,0 +1,94 @@
+//! What an attacker in a worker does, as data.
+
+use super::sys;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The number of the pipe to the host.
+pub const CHANNEL: i32 = 3;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Step {
+    /// Writes to the channel.
+    Write(Vec<u8>),
+    /// Writes this byte to the channel, so many times.
+    Repeat(u8, usize),
+    /// Writes to the channel again and again.
+    Flood(Vec<u8>),
+    /// Writes a byte to the channel now and then.
+    Drip(u8),
+    /// Writes to stdout and stderr again and again.
+    Print(Vec<u8>),
+    /// Closes the channel.
+    Close,
+    /// Puts another pipe, which nobody reads, in the channel's place.
+    Divert,
+    /// Makes the second number refer to what the first does.
+    Duplicate(i32, i32),
+    Exit(i32),
+    Raise(i32),
+    /// Limits itself: descriptors, the size of files, the stack, memory.
+    Limit(u64),
+    Allocate(usize),
+    Sleep,
+}
+
+impl Step {
+    pub fn run(&self) {
+        match self {
+            Step::Write(bytes) => drop(write(CHANNEL, bytes)),
+            Step::Repeat(byte, times) => {
+                let piece = vec![*byte; 64 << 10];
+                let mut left = *times;
+                while left > 0 && write(CHANNEL, &piece[..left.min(piece.len())]).is_ok() {
+                    left -= left.min(piece.len());
+                }
+            }
+            Step::Flood(bytes) => while write(CHANNEL, bytes).is_ok() {},
+            Step::Drip(byte) => {
+                while write(CHANNEL, &[*byte]).is_ok() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            Step::Print(bytes) => while write(1, bytes).and_then(|()| write(2, bytes)).is_ok() {},
+            Step::Close => sys::close(CHANNEL),
+            Step::Divert => {
+                let (reader, writer) = std::io::pipe().unwrap();
+                sys::duplicate(std::os::fd::AsRawFd::as_raw_fd(&writer), CHANNEL);
+                // Without a reader a write would fail.
+                std::mem::forget(reader);
+            }
+            Step::Duplicate(from, to) => sys::duplicate(*from, *to),
+            Step::Exit(code) => sys::exit_now(*code),
+            Step::Raise(signal) => sys::raise(*signal),
+            Step::Limit(most) => {
+                for resource in [Resource::Nofile, Resource::Fsize, Resource::Stack, Resource::As] {
+                    setrlimit(resource, Rlimit { current: Some(*most), maximum: Some(*most) }).unwrap();
+                }
+            }
+            Step::Allocate(bytes) => drop(std::hint::black_box(vec![1u8; *bytes])),
+            Step::Sleep => std::thread::sleep(Duration::from_secs(3600)),
+        }
+    }
+}
+
+/// All of it, unless it fails: the host may close its end at any time.
+fn write(fd: i32, mut bytes: &[u8]) -> Result<(), i32> {
+    while !bytes.is_empty() {
+        bytes = &bytes[sys::write(fd, bytes)?..];
+    }
+    Ok(())
+}
+
+/// An argument whose decoder is the attacker's: it acts before the body begins.
+#[derive(Clone, Debug, Serialize)]
+pub struct Early(pub Vec<Step>);
+
+impl<'de> Deserialize<'de> for Early {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Early, D::Error> {
+        let steps = Vec::<Step>::deserialize(deserializer)?;
+        steps.iter().for_each(Step::run);
+        Ok(Early(steps))
+    }
+}
