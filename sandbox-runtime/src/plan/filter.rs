@@ -70,6 +70,8 @@ pub struct FilterPlan {
     pub uncounted_memory: bool,
     /// In a worker: refuse new processes.
     pub processes: bool,
+    /// In a worker: refuse new threads and processes. One is the limit.
+    pub threads: bool,
     /// In a worker: where signals may go.
     pub signals: Signals,
 }
@@ -95,6 +97,7 @@ impl FilterPlan {
             ioctl: filter(Promise::File(Access::IOCTL_DEV)),
             uncounted_memory: filter(Promise::UncountedMemory),
             processes: filter(Promise::NewProcesses),
+            threads: filter(Promise::Threads),
             signals: match filter(Promise::Signal) {
                 true => Signals::ToItself,
                 false => Signals::NotToTheForkserver,

@@ -47,6 +47,7 @@ fn nothing(mark: Placement) -> FilterPlan {
         ioctl: true,
         uncounted_memory: true,
         processes: true,
+        threads: true,
         signals: Signals::ToItself,
     }
 }
@@ -67,6 +68,7 @@ fn most(mark: Placement) -> FilterPlan {
         ioctl: false,
         uncounted_memory: false,
         processes: false,
+        threads: false,
         signals: Signals::NotToTheForkserver,
     }
 }

@@ -31,7 +31,7 @@ fn values() -> Vec<u64> {
 
 /// Every plan: each field both ways.
 fn plans() -> impl Iterator<Item = FilterPlan> {
-    (0..1 << 16).step_by(73).chain([0, (1 << 16) - 1]).flat_map(|bits: u32| {
+    (0..1 << 17).step_by(147).chain([0, (1 << 17) - 1]).flat_map(|bits: u32| {
         let bit = move |index: u32| bits >> index & 1 == 1;
         let plan = move |mark| FilterPlan {
             mark,
@@ -47,6 +47,7 @@ fn plans() -> impl Iterator<Item = FilterPlan> {
             ioctl: bit(10),
             uncounted_memory: bit(11),
             processes: bit(12),
+            threads: bit(16),
             signals: if bit(13) { Signals::ToItself } else { Signals::NotToTheForkserver },
         };
         [plan(Placement::Process), plan(if bit(14) { Placement::Thread } else { Placement::InPlace })]

@@ -224,10 +224,18 @@ fn threads_are_made_and_processes_where_programs_may_be_run() {
     ] {
         check_pinned(&grants_everything(), &[("clone", &[fork | u64::from(flag.cast_unsigned())], REFUSED)]);
     }
-    check_pinned(&grants_nothing(), both);
+    let threads = FilterPlan { threads: false, ..grants_nothing() };
+    check_pinned(&threads, both);
     check_pinned(&grants_everything(), both);
+    // One thread is one, also where programs may be run.
+    let one_thread = FilterPlan { threads: true, ..grants_everything() };
+    for (name, arguments) in
+        [("clone", thread), ("clone", of_musl), ("clone", fork), ("fork", 0), ("vfork", 0)]
+    {
+        check_pinned(&one_thread, &[(name, &[arguments], REFUSED)]);
+    }
     for (name, arguments) in [("clone", fork), ("clone", vfork), ("fork", 0), ("vfork", 0)] {
-        check_pinned(&grants_nothing(), &[(name, &[arguments], REFUSED)]);
+        check_pinned(&threads, &[(name, &[arguments], REFUSED)]);
         check_pinned(&grants_everything(), &[(name, &[arguments], ALLOW)]);
         // What is to fork workers is not pinned.
         check(&grants_nothing(), &[(name, &[arguments], ALLOW)]);
