@@ -400,3 +400,39 @@ pub fn share_memory() {
     let mapped = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };
     assert_ne!(mapped, libc::MAP_FAILED);
 }
+
+/// Whether the calling thread has an alternate stack for handlers of signals.
+pub fn has_alternate_stack() -> bool {
+    let mut stack = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: 0, ss_size: 0 };
+    // SAFETY: sets none, and writes the present one to live memory of its type.
+    assert_eq!(unsafe { libc::sigaltstack(std::ptr::null(), &raw mut stack) }, 0);
+    stack.ss_flags & libc::SS_DISABLE == 0
+}
+
+pub fn block(signal: i32) {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the pointer is to live memory for a set.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: initialised by the line above.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), signal) };
+    // SAFETY: the set is initialised; no old mask is asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) };
+}
+
+pub fn ignore(signal: i32) {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
+/// Takes `SCHED_FIFO`, with the least priority that it has.
+pub fn become_realtime() -> Result<(), i32> {
+    let least = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the pointer is to a live parameter; 0 is the caller.
+    errno_if(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const least) } < 0)
+}
+
+/// What is mapped from now on as readable is executable too.
+pub fn make_readable_executable() {
+    // SAFETY: takes an integer.
+    assert!(unsafe { libc::personality(libc::READ_IMPLIES_EXEC as libc::c_ulong) } >= 0);
+}
