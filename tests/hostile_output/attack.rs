@@ -95,6 +95,11 @@ impl Attack {
         matches!(self.end, End::TimedOut(_))
     }
 
+    /// What no worker with a shadow of its memory can do.
+    pub fn limits_memory(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::LimitMemory))
+    }
+
     pub fn run(&self) -> Result<u32, Error> {
         match (self.before_the_body, self.is_slow()) {
             (false, false) => in_body(&self.steps),
@@ -289,10 +294,11 @@ fn channels() -> Vec<Attack> {
             [Step::Duplicate(CHANNEL, 10), Step::Divert, Step::Duplicate(10, CHANNEL)],
             End::Value(HONEST),
         ),
-        Attack::new("no limits left", [Step::Limit(0)], End::Value(HONEST)),
+        Attack::new("no descriptors, files or stack", [Step::Limit], End::Value(HONEST)),
+        Attack::new("no memory, and none needed", [Step::LimitMemory], End::Value(HONEST)),
         Attack::new(
-            "no memory left",
-            [Step::Limit(0), Step::Allocate(64 << 20)],
+            "no memory, and some needed",
+            [Step::LimitMemory, Step::Allocate(64 << 20)],
             End::Killed(libc::SIGABRT, Ran::Yes),
         ),
     ]
