@@ -122,6 +122,7 @@ pub fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
 pub fn returned(value: u32) -> Vec<u8> {
     let answer: Result<u32, Error> = Ok(value);
     let mut message = Outgoing::new();
+    #[allow(clippy::needless_borrow, reason = "the number of references picks the codec")]
     let put: Result<(), CodecError> = {
         use pick::*;
         put_answer((&&&&&&Probe::<Result<u32, Error>>::new()).codec(), &answer, &mut message)
