@@ -95,6 +95,11 @@ impl Attack {
         matches!(self.end, End::TimedOut(_))
     }
 
+    /// What no worker with a shadow of its memory can do.
+    pub fn limits_memory(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::LimitMemory))
+    }
+
     pub fn run(&self) -> Result<u32, Error> {
         match (self.before_the_body, self.is_slow()) {
             (false, false) => in_body(&self.steps),
@@ -117,6 +122,7 @@ pub fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
 pub fn returned(value: u32) -> Vec<u8> {
     let answer: Result<u32, Error> = Ok(value);
     let mut message = Outgoing::new();
+    #[allow(clippy::needless_borrow, reason = "the number of references picks the codec")]
     let put: Result<(), CodecError> = {
         use pick::*;
         put_answer((&&&&&&Probe::<Result<u32, Error>>::new()).codec(), &answer, &mut message)
@@ -289,10 +295,11 @@ fn channels() -> Vec<Attack> {
             [Step::Duplicate(CHANNEL, 10), Step::Divert, Step::Duplicate(10, CHANNEL)],
             End::Value(HONEST),
         ),
-        Attack::new("no limits left", [Step::Limit(0)], End::Value(HONEST)),
+        Attack::new("no descriptors, files or stack", [Step::Limit], End::Value(HONEST)),
+        Attack::new("no memory, and none needed", [Step::LimitMemory], End::Value(HONEST)),
         Attack::new(
-            "no memory left",
-            [Step::Limit(0), Step::Allocate(64 << 20)],
+            "no memory, and some needed",
+            [Step::LimitMemory, Step::Allocate(64 << 20)],
             End::Killed(libc::SIGABRT, Ran::Yes),
         ),
     ]

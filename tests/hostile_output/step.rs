@@ -28,8 +28,10 @@ pub enum Step {
     Duplicate(i32, i32),
     Exit(i32),
     Raise(i32),
-    /// Limits itself: descriptors, the size of files, the stack, memory.
-    Limit(u64),
+    /// Takes from itself what limits can: descriptors, the size of files, the stack.
+    Limit,
+    /// And memory, beyond what it has.
+    LimitMemory,
     Allocate(usize),
     Sleep,
 }
@@ -62,15 +64,16 @@ impl Step {
             Step::Duplicate(from, to) => sys::duplicate(*from, *to),
             Step::Exit(code) => sys::exit_now(*code),
             Step::Raise(signal) => sys::raise(*signal),
-            Step::Limit(most) => {
-                for resource in [Resource::Nofile, Resource::Fsize, Resource::Stack, Resource::As] {
-                    setrlimit(resource, Rlimit { current: Some(*most), maximum: Some(*most) }).unwrap();
-                }
-            }
+            Step::Limit => [Resource::Nofile, Resource::Fsize, Resource::Stack].into_iter().for_each(limit),
+            Step::LimitMemory => limit(Resource::As),
             Step::Allocate(bytes) => drop(std::hint::black_box(vec![1u8; *bytes])),
             Step::Sleep => std::thread::sleep(Duration::from_secs(3600)),
         }
     }
+}
+
+fn limit(resource: Resource) {
+    setrlimit(resource, Rlimit { current: Some(0), maximum: Some(0) }).unwrap();
 }
 
 /// All of it, unless it fails: the host may close its end at any time.

@@ -23,6 +23,8 @@
 //! Lengths, counts and names are varints: seven bits per byte, the lowest first, the top bit set in all but the
 //! last. A name is the place that it has among the names so far; 0 is followed by a new one, as length and text.
 
+use crate::sys::stack;
+
 /// The largest number that is its own tag.
 pub(super) const LARGEST_TINY: u8 = 127;
 
@@ -52,7 +54,7 @@ pub(super) const MAX_DEPTH: u32 = 128;
 pub(super) const MAX_STACK: usize = 1 << 20;
 
 /// A larger difference between two addresses on the stack means two stacks (code that continues on a stack of its
-/// own, AddressSanitizer's copies of frames), about which the difference says nothing.
+/// own), about which the difference says nothing.
 const OTHER_STACK: usize = 16 << 20;
 
 /// How deep a value is nested.
@@ -65,13 +67,13 @@ pub(super) struct Depth {
 impl Depth {
     /// At the surface, and here on the stack.
     pub(super) fn new() -> Self {
-        Self { levels: 0, stack: stack_address() }
+        Self { levels: 0, stack: stack::pointer() }
     }
 
     /// Goes one level deeper.
     #[inline]
     pub(super) fn enter(&mut self) -> Result<(), super::CodecError> {
-        let stack = self.stack.abs_diff(stack_address());
+        let stack = self.stack.abs_diff(stack::pointer());
         if self.levels >= MAX_DEPTH || (MAX_STACK..OTHER_STACK).contains(&stack) {
             return Err(super::CodecError::TooDeep);
         }
@@ -84,11 +86,4 @@ impl Depth {
     pub(super) fn leave(&mut self) {
         self.levels -= 1;
     }
-}
-
-/// About where the stack is.
-#[inline]
-fn stack_address() -> usize {
-    let mark = 0_u8;
-    std::ptr::from_ref(std::hint::black_box(&mark)).addr()
 }

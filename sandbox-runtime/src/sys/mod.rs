@@ -12,3 +12,4 @@ pub(crate) mod process;
 pub(crate) mod seccomp;
 pub(crate) mod signalfd;
 pub(crate) mod spawn;
+pub(crate) mod stack;
