@@ -174,10 +174,6 @@ pub fn attempts() -> Vec<Attempt> {
             bind(&[path.to_str().unwrap().as_bytes(), b"\0"].concat())
         })
         .under(|_| Policy::new().allow(Allow::Udp)),
-        refused("bind_pair_to_a_name_with_udp", EACCES, |_| {
-            bind(format!("\0sandboxed-escape-taken-{}", std::process::id()).as_bytes())
-        })
-        .under(|_| Policy::new().allow(Allow::Udp)),
         refused("peer_as_pidfd_then_descriptor", EPERM, |s| {
             const SO_PEERPIDFD: i32 = 77;
             let fd = [0xffu8; 4];
