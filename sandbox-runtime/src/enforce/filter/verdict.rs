@@ -266,14 +266,18 @@ fn descriptors(name: &str, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
             // Programs that run in the kernel for each packet.
             let attach = [libc::SO_ATTACH_FILTER, libc::SO_ATTACH_BPF];
             let reuseport = [libc::SO_ATTACH_REUSEPORT_CBPF, libc::SO_ATTACH_REUSEPORT_EBPF];
-            let programs = [attach, reuseport].concat();
-            let programs: Vec<u32> = programs.iter().map(|option| option.unsigned_abs()).collect();
-            cases.push(case([Test::is(1, &[SOL_SOCKET]), Test::is(2, &programs)], EPERM));
+            // Of a Unix socket up to `net.core.wmem_max`, which no limit counts. Those of the network grow by themselves.
+            let larger = [libc::SO_SNDBUF, libc::SO_SNDBUFFORCE, libc::SO_RCVBUF, libc::SO_RCVBUFFORCE];
+            let network = plan.sockets.tcp || plan.sockets.udp;
+            let larger = if plan.uncounted_memory && !network { &larger[..] } else { &[] };
+            let options = [&attach[..], &reuseport, larger].concat();
+            let options: Vec<u32> = options.iter().map(|option| option.unsigned_abs()).collect();
+            cases.push(case([Test::is(1, &[SOL_SOCKET]), Test::is(2, &options)], EPERM));
             let other = [libc::TCP_ULP, libc::TCP_REPAIR].map(|option| option as u32);
             cases.push(case([Test::is(1, &[SOL_TCP]), Test::is(2, &other)], EPERM));
             let levels =
                 [SOL_SOCKET, SOL_TCP, libc::SOL_UDP as u32, libc::SOL_IP as u32, libc::SOL_IPV6 as u32];
-            let open = if plan.sockets.tcp || plan.sockets.udp { &levels[..] } else { &levels[..2] };
+            let open = if network { &levels[..] } else { &levels[..2] };
             cases.push(case([Test::is(1, open)], Action::Allow));
             EPERM
         }
