@@ -151,6 +151,14 @@ pub fn attempts() -> Vec<Attempt> {
         refused("widowed_stream_with_tcp", libc::EISCONN, |s| connect(s, &widowed()?))
             .under(|_| Policy::new().tcp_connect(9))
             .outside(|s| connect(s, &rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?)),
+        refused("existence_by_a_pair", EACCES, |s| {
+            let (ours, _theirs) =
+                rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+            let path = s.world.directory.join("missing");
+            let address = crate::sockets::unix(&[path.to_str().unwrap().as_bytes(), b"\0"].concat());
+            call!(SYS_connect, ours.as_raw_fd(), &address[..], address.len() as u64)
+        })
+        .reaches(libc::ENOENT),
         refused("kmsg_with_proc", EPERM, open_proc).at("kmsg").under(read_proc),
         refused("tiocsti_where_ioctls_are_granted", EACCES, |s| {
             let terminal =

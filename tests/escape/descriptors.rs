@@ -61,6 +61,15 @@ pub fn attempts() -> Vec<Attempt> {
         refused("memory_file_written", EBADF, |s| call!(SYS_write, s.given, &b"x"[..], 1))
             .given(memory_file)
             .beside(|s| call!(SYS_read, s.given, &[0u8; 4][..], 4)),
+        refused("memory_file_reopened_truncating_with_proc", EACCES, reopen)
+            .with(libc::O_TRUNC)
+            .given(memory_file)
+            .under(read_proc),
+        refused("memory_file_truncated_with_proc", EACCES, |s| {
+            call!(SYS_truncate, &*format!("/proc/self/fd/{}", s.given), 0)
+        })
+        .given(memory_file)
+        .under(read_proc),
         refused("file_reopened_for_writing", EACCES, reopen)
             .with(libc::O_RDWR)
             .given(|w| opened(w.secret(), OFlags::RDONLY))

@@ -77,6 +77,16 @@ fn stop(_: &Stage) -> Tried {
     Ok(0)
 }
 
+/// The process lives on in another thread.
+fn first_thread_gone(_: &Stage) -> Tried {
+    std::thread::spawn(|| {
+        loop {
+            std::thread::sleep(Duration::from_secs(60));
+        }
+    });
+    call!(SYS_exit, 0)
+}
+
 fn descriptors(_: &Stage) -> Tried {
     let mut open = Vec::new();
     loop {
@@ -96,6 +106,7 @@ pub fn attempts() -> Vec<Attempt> {
         ends("threads", error(libc::EAGAIN), threads).under(small).beside(fine),
         ends("recursion", Found::Signal(libc::SIGSEGV), |_| Ok(recurse(0) as i64)).under(small).beside(fine),
         ends("stopped", Found::TimedOut, stop).under(short).beside(fine),
+        ends("first_thread_gone", Found::TimedOut, first_thread_gone).under(short).beside(fine),
         ends("descriptors", error(libc::EMFILE), descriptors).beside(fine),
         ends("crash", Found::Signal(libc::SIGSEGV), |_| {
             sys::write_to_null();

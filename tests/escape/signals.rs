@@ -109,6 +109,23 @@ pub fn attempts() -> Vec<Attempt> {
         })
         .beside(kill_own),
     ]);
+    // With signals granted the one that is to end the worker stays out of reach.
+    let granted: [(&str, crate::attempt::Act); 5] = [
+        ("kill", |s| call!(SYS_kill, s.world.forkserver, 0)),
+        ("kill_group", |s| call!(SYS_kill, -s.world.forkserver, 0)),
+        ("tkill", |s| call!(SYS_tkill, s.world.forkserver, 0)),
+        ("tgkill", |s| call!(SYS_tgkill, s.world.forkserver, s.world.forkserver, 0)),
+        ("rt_sigqueueinfo", |s| call!(SYS_rt_sigqueueinfo, s.world.forkserver, SIGNAL, &queued()[..])),
+    ];
+    all.extend(granted.map(|(name, act)| {
+        refused(format!("{name}_forkserver_with_signals"), EPERM, act)
+            .under(|_| sandboxed::Policy::new().allow(sandboxed::Allow::Signal))
+    }));
+    all.push(
+        refused("kill_everybody_with_signals", EPERM, |_| call!(SYS_kill, -1, 0))
+            .under(|_| sandboxed::Policy::new().allow(sandboxed::Allow::Signal))
+            .beside(|s| call!(SYS_kill, s.world.bystander, 0)),
+    );
     if sandboxed::kernel().abi >= 6 {
         all.extend([
             refused("kill_bystander", EPERM, |s| call!(SYS_kill, s.world.bystander, 0)).in_place(),

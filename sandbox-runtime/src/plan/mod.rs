@@ -397,8 +397,9 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
         Promise::AbstractUnixSocket => filter_if(!sockets.unix, Layer::Landlock(6)),
         Promise::Signal => or_default_deny(Some(Layer::Landlock(6))),
         Promise::Ptrace => or_default_deny(Some(Layer::Landlock(1))),
-        // Connecting to a socket tells whether it is there.
-        Promise::Existence if policy.names_files() || sockets.unix => Vec::new(),
+        // Connecting to a path tells whether it is there. Where any sockets are granted the end of a pair can try that: a
+        // filter cannot see of which family an address is.
+        Promise::Existence if policy.names_files() || sockets != Sockets::default() => Vec::new(),
         Promise::Existence | Promise::NewProcesses | Promise::OtherSystemCalls | Promise::UncountedMemory => {
             or_default_deny(None)
         }

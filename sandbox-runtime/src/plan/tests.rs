@@ -590,9 +590,11 @@ fn a_kind_of_socket_that_is_opened_loses_its_filter() {
 /// Reported in every placement, an error in none.
 #[test]
 fn what_nothing_can_hold_is_a_loss() {
-    for (policy, promise) in
-        [(Policy::new().read("/usr"), Promise::Existence), (Policy::new().tcp_bind(80), Promise::Listen)]
-    {
+    for (policy, promise) in [
+        (Policy::new().read("/usr"), Promise::Existence),
+        (Policy::new().tcp_connect(80), Promise::Existence),
+        (Policy::new().tcp_bind(80), Promise::Listen),
+    ] {
         for placement in PLACEMENTS {
             let plan = plan(&policy, placement, kernel(NEWEST_ABI)).unwrap();
             assert!(plan.lost.contains(&Lost { promise, could: Vec::new() }), "{policy} in {placement}");
