@@ -52,6 +52,8 @@ fn meaning(key: &Key) -> Meaning {
         "cpu" => policies(vec![new().cpu(Duration::from_secs(1)), new().cpu(Duration::from_millis(1))]),
         "open_files" => policies(vec![new().open_files(16), new().open_files(1 << 20)]),
         "file_size" => policies(vec![new().file_size(1), new().file_size(1 << 20)]),
+        "threads" => policies(vec![new().threads(1), new().threads(2), new().threads(2).namespaces()]),
+        "namespaces" => policies(vec![new().namespaces()]),
         "env" => policies(vec![new().env(["LANG"])]),
         "stdio" => {
             Meaning::Policies(words(key).map(|word| (new().stdio(stdio(word)), beside(word))).collect())
@@ -128,7 +130,9 @@ fn placement(of: keys::Placement) -> Placement {
 
 /// The plans of a policy on every kernel.
 fn plans(policy: &Policy, placement: Placement) -> Vec<Result<Plan, Unenforceable>> {
-    (0..=11).map(|abi| plan(policy, placement, Kernel::with(abi, 0, true))).collect()
+    let kernels = (0..=11).map(|abi| Kernel::with(abi, 0, true));
+    let kernels = kernels.flat_map(|kernel| [kernel, kernel.with_namespaces(true)]);
+    kernels.map(|kernel| plan(policy, placement, kernel)).collect()
 }
 
 fn enforced() -> impl Iterator<Item = &'static Key> {

@@ -68,6 +68,8 @@ written! {
     cpu: [cpu = "1500ms"] = Policy::new().cpu(Duration::from_millis(1500));
     open_files: [open_files = 16] = Policy::new().open_files(16);
     file_size: [file_size = "1MiB"] = Policy::new().file_size(1 << 20);
+    threads: [threads = 4] = Policy::new().threads(4);
+    namespaces: [namespaces] = Policy::new().namespaces();
     env: [env = "LANG"] = Policy::new().env("LANG");
     env_list: [env = ["LANG", "LC_ALL"]] = Policy::new().env(["LANG", "LC_ALL"]);
     stdio_null: [stdio = "null"] = Policy::new().stdio(Stdio::Null);

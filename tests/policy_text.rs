@@ -133,6 +133,8 @@ fn what_cannot_be_said_is_named() {
         (new().cpu(Duration::from_secs(1)), "`cpu`"),
         (new().open_files(16), "`open_files`"),
         (new().file_size(1), "`file_size`"),
+        (new().threads(1), "`threads`"),
+        (new().namespaces(), "`namespaces`"),
         (new().env("LANG"), "`env`"),
         (new().read("/usr").quiet("/proc"), "`quiet`"),
         (new().stdio(Stdio::Null), "`stdio`"),

@@ -120,6 +120,8 @@ fn mistakes_in_keys() {
         ("read = \"/a\" write = \"/b\"", "expected `,` before the next key"),
         ("\"/usr\"", "expected a key, such as `read = \"/usr\"`"),
         ("thread, timeout = \"1s\"", "`thread` cannot give `timeout`; only `process` can"),
+        ("in_place, namespaces", "`in_place` cannot give `namespaces`; only `process` can"),
+        ("thread, threads = 1", "`thread` cannot give `threads`; only `process` can"),
         ("in_place, memory = 1", "`in_place` cannot give `memory`; only `process` can"),
         (
             "thread_sync = \"signal\"",
@@ -199,6 +201,8 @@ fn mistakes_in_values() {
         ("file_size = \"1M\"", "unknown unit `M` in `1M`; did you mean `MiB`?"),
         ("in_place, file_size = 1", "`in_place` cannot give `file_size`; only `process` can"),
         ("thread, cpu = \"1s\"", "`thread` cannot give `cpu`; only `process` can"),
+        ("threads = 0", "`threads` takes a number from 1, found `0`"),
+        ("threads = \"2\"", "`threads` takes a number from 1, found `\"2\"`"),
         ("env = [\"A=B\"]", "`env` takes the name of a variable, found `A=B`"),
         ("env = 5", "`env` takes the name of a variable, found `5`"),
         ("env = [\"A\", \"A\"]", "`A` is listed twice in `env`"),

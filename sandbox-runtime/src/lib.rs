@@ -43,7 +43,7 @@ pub mod denial;
 pub mod fuzzing;
 
 pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
-pub use kernel::kernel;
+pub use kernel::{kernel, kernel_for};
 pub use plan::{
     Capability, Erratum, Kernel, Layer, Limits, Lost, Placement, Plan, Promise, Unenforceable, plan,
 };

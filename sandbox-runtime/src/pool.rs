@@ -1,19 +1,40 @@
 //! Where workers come from: for now a fresh one for each call, forked when it is asked for.
 
 use crate::error::Error;
-use crate::forkserver::{self, Forkserver, StartError, Worker};
+use crate::forkserver::{self, Forkserver, HasNamespaces, StartError, Worker};
 use crate::plan::{Kernel, Limits};
+use crate::policy::Policy;
 use crate::registry::Function;
 use std::sync::Arc;
 
 /// What the kernel has for workers: what it has for this process, but where something between hides it (valgrind
 /// does not know the system calls), what the forkserver sees.
-pub(crate) fn kernel(function: &Function) -> Result<Kernel, Error> {
+pub(crate) fn kernel(function: &Function, policy: &Policy) -> Result<Kernel, Error> {
+    kernel_for(policy).map_err(|error| cannot_start(function, &error))
+}
+
+/// As [`kernel`].
+pub(crate) fn kernel_for(policy: &Policy) -> Result<Kernel, StartError> {
     let here = crate::kernel();
-    if here.abi > 0 && here.seccomp {
-        return Ok(here);
+    let kernel = if here.abi > 0 && here.seccomp { here } else { forkserver::current()?.kernel() };
+    if !policy.namespaces {
+        return Ok(kernel);
     }
-    forkserver::current().map(|server| server.kernel()).map_err(|error| cannot_start(function, &error))
+    match namespaces()? {
+        Ok(thread_limit) => Ok(kernel.with_namespaces(thread_limit)),
+        Err(why) => {
+            log::warn!("`namespaces` cannot be had here: {why}");
+            Ok(kernel)
+        }
+    }
+}
+
+/// As for [`take`].
+fn namespaces() -> Result<HasNamespaces, StartError> {
+    match forkserver::current()?.namespaces() {
+        Err(StartError::Gone) => forkserver::current()?.namespaces(),
+        answer => answer,
+    }
 }
 
 /// A worker that waits for its job, and the forkserver that it came from.

@@ -86,6 +86,11 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
         Promise::Metadata => Ok(rustix::fs::chmod(place.dir.join("file"), Mode::RUSR | Mode::WUSR)?),
         Promise::Existence if inside => Ok(rustix::fs::fstat(io::stdout()).map(drop)?),
         Promise::Existence => std::fs::symlink_metadata(place.dir.join("file")).map(drop),
+        Promise::Threads if inside => {
+            rustix::thread::sched_yield();
+            Ok(())
+        }
+        Promise::Threads => std::thread::Builder::new().spawn(|| ()).map(drop),
         Promise::NewProcesses if inside => std::thread::Builder::new().spawn(|| ()).map(drop),
         Promise::NewProcesses if view.is_host => Ok(()),
         Promise::NewProcesses => sys::try_fork(|| ()).map(|child| assert!(sys::wait_for(child).success())),

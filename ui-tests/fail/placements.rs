@@ -17,3 +17,9 @@ fn no_threads_to_sync() {}
 
 #[sandboxed(thread, thread_sync = "signal")]
 fn one_thread_to_sync() {}
+
+#[sandboxed(thread, threads = 2, namespaces)]
+fn namespaces_of_a_thread() {}
+
+#[sandboxed(in_place, threads = 0, namespaces = true)]
+fn namespaces_in_place() {}

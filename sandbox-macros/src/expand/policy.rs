@@ -68,7 +68,7 @@ impl Expansion<'_> {
         };
         let calls = self.args.calls.iter().map(|(key, value)| {
             let method = Ident::new(&key.to_string(), at(key.span()));
-            let limits = ["timeout", "memory", "cpu", "open_files", "file_size"];
+            let limits = ["timeout", "memory", "cpu", "open_files", "file_size", "threads"];
             let by_value = limits.iter().any(|limit| key == limit);
             let value = self.value(value, by_value);
             quote_spanned!(at(key.span())=> .#method(#value))

@@ -22,6 +22,9 @@ pub(super) enum Request {
         /// Kill it when it has used so much processor time.
         cpu: Option<Duration>,
     },
+    /// Try in a child whether a worker can be put into namespaces of its own. Descriptors: where the child answers, with
+    /// [`HasNamespaces`], and the socket on which to report its end.
+    Probe,
     /// Restrict yourself, for good. Descriptor: the ruleset, if there is one. Answered by [`Restricted`].
     Restrict { ruleset: bool, filter: Option<Filter> },
 }
@@ -30,6 +33,8 @@ pub(super) enum Request {
 pub(super) type Hello = Result<Kernel, String>;
 /// Forkserver to host: the answer to [`Request::Restrict`].
 pub(super) type Restricted = Result<(), String>;
+/// The answer to [`Request::Probe`]: whether a limit of threads binds in namespaces, or why there are none.
+pub(crate) type HasNamespaces = Result<bool, String>;
 
 /// How a worker ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,6 +28,12 @@ pub(super) struct Server<'a> {
     workers: HashMap<Pid, Worker>,
 }
 
+/// What a child is for.
+enum Task {
+    Work([OwnedFd; 2]),
+    Probe(OwnedFd),
+}
+
 struct Worker {
     /// Hangs up when the host lets go.
     supervision: OwnedFd,
@@ -107,13 +113,24 @@ impl<'a> Server<'a> {
             Ok(Some((Request::Fork { timeout, cpu }, fds))) => {
                 // Without room for them they are closed, which the caller sees.
                 if let Ok([job, reply, supervision]) = <[OwnedFd; 3]>::try_from(fds) {
-                    self.fork([job, reply], supervision, Watch::new(timeout, cpu, self.processors));
+                    self.fork(
+                        Task::Work([job, reply]),
+                        supervision,
+                        Watch::new(timeout, cpu, self.processors),
+                    );
+                }
+            }
+            Ok(Some((Request::Probe, fds))) => {
+                if let Ok([answer, supervision]) = <[OwnedFd; 2]>::try_from(fds) {
+                    self.fork(Task::Probe(answer), supervision, Watch::new(None, None, self.processors));
                 }
             }
             Ok(Some((Request::Restrict { ruleset, filter }, mut fds))) => {
+                let ruleset_of = fds.pop();
+                let capabilities = Vec::new();
                 self.restrict(
                     ruleset,
-                    &Locks { ruleset: fds.pop(), recipe: None, filter, capabilities: Vec::new() },
+                    &Locks { ruleset: ruleset_of, recipe: None, filter, namespaces: None, capabilities },
                 );
             }
             Err(Errno::AGAIN) => {}
@@ -121,10 +138,13 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn fork(&mut self, channels: [OwnedFd; 2], supervision: OwnedFd, watch: Watch) {
+    fn fork(&mut self, task: Task, supervision: OwnedFd, watch: Watch) {
         let here = rustix::process::getpid();
         match process::fork() {
-            Ok(Fork::Child) => crate::worker::run(channels, here),
+            Ok(Fork::Child) => match task {
+                Task::Work(channels) => crate::worker::run(channels, here),
+                Task::Probe(answer) => crate::worker::probe(answer, here),
+            },
             Ok(Fork::Parent(pid)) => {
                 self.workers.insert(pid, Worker { supervision, watch, verdict: None, killed: false });
             }

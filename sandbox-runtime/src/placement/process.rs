@@ -27,7 +27,7 @@ pub(crate) fn call(
     if super::is_out_of_reach(function)? {
         return nested(function, policy, entry, arguments);
     }
-    let plan = plan_for(function, policy, Placement::Process, pool::kernel(function)?)?;
+    let plan = plan_for(function, policy, Placement::Process, pool::kernel(function, policy)?)?;
     let locks = Locks::prepare(&plan, function)?;
     let (worker, server) = pool::worker(function, plan.limits)?;
     let prepared = Prepared { function, plan: &plan, locks, worker, server };
@@ -41,7 +41,7 @@ pub(crate) fn call(
 pub(crate) fn program(function: &'static Function, policy: &Policy, entry: Entry) -> ! {
     // With the program's arguments, so before anything else starts the forkserver.
     let kernel = forkserver::start_for_program().map_err(|error| pool::cannot_start(function, &error));
-    let kernel = kernel.and_then(|_| pool::kernel(function));
+    let kernel = kernel.and_then(|_| pool::kernel(function, policy));
     let plan = kernel.and_then(|kernel| plan_for(function, policy, Placement::Process, kernel));
     let outcome = plan.and_then(|plan| {
         let locks = Locks::prepare(&plan, function)?;
@@ -131,6 +131,7 @@ impl Prepared<'_> {
             ruleset: self.locks.ruleset.is_some(),
             recipe: self.locks.recipe.as_ref().map(|recipe| recipe.plan.clone()),
             filter: self.locks.filter.clone(),
+            namespaces: self.locks.namespaces.clone(),
             capabilities: self.locks.capabilities.clone(),
             grants_proc: self.plan.grants_proc(),
             limits: self.plan.limits,
@@ -172,7 +173,7 @@ fn nested(
     })?;
     let mut caller = Nested::default();
     let result = thread::call(function, &policy.without_limits(), || {
-        entry(&mut crate::call::Call::new(Incoming::new(&bytes, fds), &mut caller))
+        entry(&mut crate::call::Call::new(Incoming::new(&bytes, fds).with_room(u64::MAX), &mut caller))
     })?;
     let at = if caller.begun { Ran::Yes } else { Ran::No };
     result.map_err(|error: CodecError| {

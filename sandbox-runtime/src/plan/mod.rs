@@ -6,6 +6,7 @@ mod capability;
 mod errata;
 mod filter;
 mod limits;
+mod namespaces;
 mod promise;
 mod ruleset;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub use capability::Capability;
 pub use errata::Erratum;
 pub use filter::{FilterPlan, Signals, Sockets};
 pub use limits::{DEFAULT_MEMORY, DEFAULT_OPEN_FILES, DEFAULT_TIMEOUT, Limits};
+pub use namespaces::NamespacesPlan;
 pub use promise::{Layer, Lost, Promise};
 pub use ruleset::{PathRule, PortRule, RulesetPlan};
 
@@ -37,6 +39,10 @@ pub struct Kernel {
     pub errata: u32,
     /// Whether system call filters can be installed (`SECCOMP_SET_MODE_FILTER`).
     pub seccomp: bool,
+    /// Whether a worker can be put into namespaces of its own. Asked only for a policy that says `namespaces`.
+    pub namespaces: bool,
+    /// Whether a limit of threads binds in them. Asked with the field above.
+    pub thread_limit: bool,
 }
 
 impl Kernel {
@@ -49,7 +55,12 @@ impl Kernel {
     /// assert!(error.to_string().contains("needs Landlock ABI 4, and this kernel has 3"));
     /// ```
     pub const fn with(abi: u32, errata: u32, seccomp: bool) -> Kernel {
-        Kernel { abi, errata, seccomp }
+        Kernel { abi, errata, seccomp, namespaces: false, thread_limit: false }
+    }
+
+    /// The same kernel, where a worker can be put into namespaces, in which a limit of threads binds or does not.
+    pub const fn with_namespaces(self, thread_limit: bool) -> Kernel {
+        Kernel { namespaces: true, thread_limit, ..self }
     }
 
     /// Whether its Landlock is known to have the fix of an erratum.
@@ -104,6 +115,8 @@ pub struct Plan {
     pub ruleset: Option<RulesetPlan>,
     /// For seccomp; `None` where it has nothing to hold.
     pub filter: Option<FilterPlan>,
+    /// `process`: the namespaces that a worker gets.
+    pub namespaces: Option<NamespacesPlan>,
     /// `process`: the capabilities that a worker keeps, if it had them; all others are dropped.
     pub capabilities: Vec<Capability>,
     /// `process`: how much a call may use; nothing is limited elsewhere.
@@ -153,6 +166,9 @@ impl fmt::Display for Unenforceable {
             _ => f.write_str("no layer that this version has on this kernel holds ")?,
         }
         f.write_str(&self.promises())?;
+        if let Some(lost) = self.lost.iter().find(|lost| lost.could.iter().any(Layer::is_namespaces)) {
+            write!(f, " ({})", lost.needs())?;
+        }
         match self.strict {
             true => f.write_str("; drop `strict`, or write `best_effort`, if less is acceptable"),
             false => f.write_str("; write `best_effort` if less is acceptable"),
@@ -185,12 +201,15 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
     let (mut held, mut lost) = (BTreeMap::new(), Vec::new());
     let all = promises(policy, written, placement);
     for promise in all.into_iter().filter(|promise| !is_open(*promise, policy, kernel)) {
-        let could = layers(promise, policy, placement, sockets);
-        let mut by: Vec<Layer> =
-            could.iter().copied().filter(|layer| layer.is_there(kernel, placement)).collect();
-        if refuses_too_much(promise, policy) {
-            // For want of the other alone.
-            by.truncate(1);
+        let mut could = layers(promise, policy, placement, sockets);
+        could.extend(namespaces::layer(promise, policy, sockets));
+        let is_there = |layer: &Layer| {
+            layer.is_there(kernel, placement) && (policy.namespaces || !layer.is_namespaces())
+        };
+        let mut by: Vec<Layer> = could.iter().copied().filter(is_there).collect();
+        if refuses_too_much(promise, policy) && by.iter().any(|layer| *layer != Layer::Filter) {
+            // For want of the others alone.
+            by.retain(|layer| *layer != Layer::Filter);
         }
         match by.is_empty() {
             false => drop(held.insert(promise, by)),
@@ -204,12 +223,18 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
     }
     let process = placement == Placement::Process;
     let ruleset = RulesetPlan::holding(&held, policy, kernel);
+    let namespaces = NamespacesPlan::holding(&held, policy, sockets);
     let errata = Erratum::of(kernel, ruleset.as_ref(), policy, placement);
     Ok(Plan {
         placement,
         kernel,
         filter: FilterPlan::holding(&held, policy, placement),
-        capabilities: if process { Capability::needed_by(policy) } else { Vec::new() },
+        capabilities: match &namespaces {
+            None if process => Capability::needed_by(policy),
+            // Those of a user namespace are good for nothing outside.
+            _ => Vec::new(),
+        },
+        namespaces,
         errata,
         ruleset,
         limits: if process { Limits::of(policy) } else { Limits::default() },
@@ -280,6 +305,8 @@ fn named_limits(written: &Policy) -> Vec<Promise> {
         (written.file_size.is_some(), Promise::FileSize),
         (!written.env.is_empty(), Promise::Environment),
         (matches!(written.stdio, Stdio::Null | Stdio::Capture), Promise::HostStdio),
+        (written.namespaces, Promise::OwnNamespaces),
+        (written.threads.is_some(), Promise::Threads),
     ];
     named.into_iter().filter(|(is_named, _)| *is_named).map(|(_, promise)| promise).collect()
 }
@@ -301,6 +328,8 @@ fn promises_of_a_worker(policy: &Policy) -> Vec<Promise> {
         (limits.cpu.is_some(), Promise::Cpu),
         (limits.open_files.is_some(), Promise::OpenFiles),
         (limits.file_size.is_some(), Promise::FileSize),
+        (policy.threads.is_some(), Promise::Threads),
+        (policy.namespaces, Promise::OwnNamespaces),
     ];
     all.extend(limited.into_iter().filter(|(is_limited, _)| *is_limited).map(|(_, promise)| promise));
     if policy.stdio != Stdio::Inherit && !policy.is_program {
@@ -385,6 +414,9 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
         Promise::Cpu => vec![Layer::Forkserver, Layer::Rlimit],
         Promise::Timeout => vec![Layer::Forkserver],
         Promise::HostStdio | Promise::Environment => vec![Layer::Nothing],
+        Promise::Threads if policy.threads == Some(1) => or_default_deny(None),
+        // A filter cannot count. For the rest see `namespaces`.
+        Promise::Threads | Promise::OwnNamespaces => Vec::new(),
     }
 }
 
@@ -397,6 +429,7 @@ fn is_about_files(promise: Promise) -> bool {
 /// Whether the attribute names this kind of access, or a limit in a placement that has none.
 fn is_named(promise: Promise, policy: &Policy, placement: Placement) -> bool {
     match promise {
+        Promise::OwnNamespaces | Promise::Threads => true,
         Promise::Memory
         | Promise::Timeout
         | Promise::Cpu

@@ -92,6 +92,8 @@ fn there(layers: &[Layer], abi: u32, seccomp: bool) -> Vec<Layer> {
         // Without, a worker can stop it by a signal.
         Layer::Forkserver => seccomp,
         Layer::Rlimit | Layer::Nothing => true,
+        // Asked for by name: see `namespaces`.
+        Layer::Namespaces | Layer::NamespaceRlimit => false,
     };
     layers.iter().copied().filter(there).collect()
 }

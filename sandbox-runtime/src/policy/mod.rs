@@ -41,6 +41,8 @@ pub struct Policy {
     pub(crate) cpu: Option<Duration>,
     pub(crate) open_files: Option<u64>,
     pub(crate) file_size: Option<u64>,
+    pub(crate) threads: Option<u64>,
+    pub(crate) namespaces: bool,
     pub(crate) env: Vec<String>,
     pub(crate) stdio: Stdio,
     pub(crate) demand: Demand,
@@ -223,6 +225,21 @@ impl Policy {
         self
     }
 
+    /// Limits how many threads a body may have, itself and the threads of its children counted. More than one needs
+    /// [`namespaces`](Policy::namespaces), and Linux 5.14, and does not bind root: else it is an error. `process` only.
+    pub fn threads(mut self, most: u64) -> Policy {
+        self.threads = Some(most);
+        self
+    }
+
+    /// Puts a worker into namespaces of its own, as one more layer: with a root that holds nothing but the granted
+    /// paths, and processes, System V objects, a host name and, where no network is granted, a network of its own. An
+    /// error where the system does not let this user have them. `process` only.
+    pub fn namespaces(mut self) -> Policy {
+        self.namespaces = true;
+        self
+    }
+
     /// Passes environment variables to a worker; none by default. `process` only.
     pub fn env(mut self, names: impl Names) -> Policy {
         names.for_each(&mut |name| self.env.push(name.to_owned()));
@@ -273,6 +290,8 @@ impl Policy {
             cpu: None,
             open_files: None,
             file_size: None,
+            threads: None,
+            namespaces: false,
             env: Vec::new(),
             stdio: Stdio::Relay,
             ..self.clone()

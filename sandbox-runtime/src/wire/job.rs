@@ -3,7 +3,7 @@
 use super::frame::{HEADER, Kind, header};
 use super::{MOST_FDS, send};
 use crate::codec::Outgoing;
-use crate::enforce::{Filter, Locks, Recipe};
+use crate::enforce::{Filter, Locks, Namespaces, Recipe};
 use crate::plan::{Capability, Limits, RulesetPlan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -29,6 +29,7 @@ pub(crate) struct Job {
     /// A ruleset to make, of whose paths descriptors come.
     pub(crate) recipe: Option<RulesetPlan>,
     pub(crate) filter: Option<Filter>,
+    pub(crate) namespaces: Option<Namespaces>,
     /// The capabilities to keep.
     pub(crate) capabilities: Vec<Capability>,
     /// Whether it may look at itself in `/proc`.
@@ -147,6 +148,7 @@ impl Received {
             ruleset,
             recipe: recipe.transpose()?,
             filter: job.filter.clone(),
+            namespaces: job.namespaces.clone(),
             capabilities: job.capabilities.clone(),
         };
         Ok(Received { job, arguments, stdio, directory, locks, fds })
