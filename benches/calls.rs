@@ -1,5 +1,6 @@
 //! What a call costs: four jobs, each done directly, in a sandboxed thread and in a sandboxed process; and what
-//! the first call costs, which starts the forkserver.
+//! the first call costs, which starts the forkserver; and how late a call that takes too long comes back, while all
+//! processors are busy (`-- --late` prints that alone).
 //!
 //! `cargo bench --bench calls` takes half a minute, with `-- --quick` some seconds. As a test (`cargo test
 //! --benches`) every job is done once in each way, and the results are compared.
@@ -12,6 +13,8 @@ use std::fmt::Debug;
 use std::hint::black_box;
 use std::io::{self, Cursor};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 use std::{array, env};
 
@@ -186,6 +189,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if has("--list") {
         return Ok(());
     }
+    if has("--bench") && has("--late") {
+        print_lateness(if has("--quick") { 20 } else { 400 });
+        return Ok(());
+    }
     let png = picture()?;
     let (short, long) = (noise(64 << 10), noise(16 * MIB));
     let jobs = jobs(&short, &long, &png);
@@ -198,6 +205,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     print_ratios(&jobs, Duration::from_millis(if quick { 700 } else { 5000 }));
     print_namespaces(if quick { 20 } else { 200 });
     compare_heaps(if quick { 1 } else { 7 })?;
+    print_lateness(if quick { 20 } else { 400 });
     Ok(())
 }
 
@@ -280,4 +288,52 @@ fn compare_heaps(rounds: usize) -> io::Result<()> {
         println!("{:>18} MiB{:12}{}{}", heap / MIB, "", figure(median(first)), figure(median(second)));
     }
     Ok(())
+}
+
+const TIMEOUT: Duration = Duration::from_millis(50);
+
+#[sandboxed::sandboxed(timeout = "50ms")]
+fn spin() -> Result<(), sandboxed::Error> {
+    loop {
+        black_box(());
+    }
+}
+
+/// How much later than its timeout a call returns, while a thread spins on every processor; and how much later than it
+/// asked for a thread wakes up, which is the machine's part in that.
+fn print_lateness(calls: usize) {
+    let is_over = AtomicBool::new(false);
+    let late = thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop()
+                }
+            });
+        }
+        let late = (0..calls).map(|_| [late(|| thread::sleep(TIMEOUT)), late(time_out)]);
+        let late: Vec<[f64; 2]> = late.collect();
+        is_over.store(true, Ordering::Relaxed);
+        late
+    });
+    println!();
+    println!("{:22}{:>36}", "all processors busy", "late by, ms");
+    println!("{:22}{:>12}{:>12}{:>12}", "", "median", "p99", "most");
+    for (way, name) in ["a sleep of 50 ms", "a timeout of 50 ms"].into_iter().enumerate() {
+        let mut late: Vec<f64> = late.iter().map(|late| late[way]).collect();
+        late.sort_by(f64::total_cmp);
+        let [median, p99, most] = [calls / 2, calls * 99 / 100, calls - 1].map(|at| figure(late[at]));
+        println!("{name:22}{median}{p99}{most}");
+    }
+}
+
+fn time_out() {
+    let error = spin().expect_err("it does not end by itself");
+    assert!(error.is_timeout(), "{error}");
+}
+
+fn late(act: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    act();
+    start.elapsed().saturating_sub(TIMEOUT).as_secs_f64() * 1e3
 }

@@ -137,6 +137,17 @@ fn a_child_has_a_limit_of_its_own() {
     assert_eq!(start_a_spinning_child().unwrap(), Some(libc::SIGKILL));
 }
 
+#[sandboxed]
+fn scheduling_of_a_worker() -> Result<Vec<u8>, Error> {
+    Ok(sys::scheduling())
+}
+
+/// The forkserver's slices are shorter than theirs.
+#[test]
+fn workers_are_scheduled_as_their_host_is() {
+    assert_eq!(scheduling_of_a_worker().unwrap(), sys::scheduling());
+}
+
 // Descriptors.
 
 /// How many can be made before the error, and which error that is. They stay open.

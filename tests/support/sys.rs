@@ -170,6 +170,15 @@ pub fn cpu_time() -> std::time::Duration {
     std::time::Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
+/// The policy, flags, nice and, since Linux 6.12, the slice of this thread (`sched_getattr(2)`).
+pub fn scheduling() -> Vec<u8> {
+    let mut attributes = vec![0u8; 48];
+    // SAFETY: the pointer is to as many bytes as the call is told; 0 is the caller.
+    let done = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, attributes.as_mut_ptr(), 48, 0) };
+    assert_eq!(done, 0, "sched_getattr: {}", std::io::Error::last_os_error());
+    attributes
+}
+
 /// The minor page faults of this process so far.
 pub fn minor_faults() -> i64 {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();

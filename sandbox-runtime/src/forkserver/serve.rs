@@ -56,6 +56,7 @@ fn prepare(hook: &Hook) -> Result<(), String> {
     let null = sys::process::take_fd(0).map_err(|error| format!("/dev/null: {error}"))?;
     sys::process::dup_to(null.as_fd(), 2).map_err(|error| format!("/dev/null: {error}"))?;
     std::mem::forget(null);
+    sys::process::run_in_short_slices();
     rustix::thread::set_name(c"sandboxed-fork").map_err(|errno| format!("its name: {errno}"))?;
     match sys::process::threads() {
         Some(1) => Ok(()),
