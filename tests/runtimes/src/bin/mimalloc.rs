@@ -1,0 +1,11 @@
+//! Every job, with mimalloc as the global allocator.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let directory = std::env::args_os().nth(1).expect("a directory");
+    sandboxed_test_runtimes::run(directory.as_ref())
+}

@@ -1,0 +1,8 @@
+//! Every job, with the allocator of libc.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let directory = std::env::args_os().nth(1).expect("a directory");
+    sandboxed_test_runtimes::run(directory.as_ref())
+}
