@@ -55,6 +55,11 @@ in_each_placement! {
     }
 }
 
+#[sandboxed::sandboxed(namespaces)]
+fn add_in_namespaces(a: u32, b: u32) -> Result<u32, sandboxed::Error> {
+    Ok(add(a, b))
+}
+
 /// A job, and the ways to do it: directly, in a thread, in a process.
 struct Job<'a> {
     name: String,
@@ -191,6 +196,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let quick = has("--quick");
     print_ratios(&jobs, Duration::from_millis(if quick { 700 } else { 5000 }));
+    print_namespaces(if quick { 20 } else { 200 });
     compare_heaps(if quick { 1 } else { 7 })?;
     Ok(())
 }
@@ -229,6 +235,22 @@ fn print_ratios(jobs: &[Job], budget: Duration) {
         print!("{:22}{}{}{}", job.name, figure(direct), figure(thread), figure(process));
         println!("{}{}", figure(ratios[0]), figure(ratios[1]));
     }
+}
+
+/// What they add to a call in a process, or why not.
+fn print_namespaces(rounds: u32) {
+    println!();
+    if let Err(error) = add_in_namespaces(1, 2) {
+        return println!("add, in namespaces: {error}");
+    }
+    let ways = [discarding(|| in_process::add(1, 2)), discarding(|| add_in_namespaces(1, 2))];
+    let mut samples = [const { Vec::new() }; 2];
+    for _ in 0..rounds {
+        ways.iter().zip(&mut samples).for_each(|(way, samples)| samples.push(time(way, 1)));
+    }
+    let [process, namespaces] = samples.map(median);
+    println!("{:22}{:>36}{:>24}", "add, in a process", "median, µs", "ratio to without");
+    println!("{:22}{:>36}{:>24}", "with namespaces", figure(namespaces), figure(namespaces / process));
 }
 
 /// In twelve columns, with as many digits as tell something.

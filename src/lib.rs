@@ -60,6 +60,11 @@
 /// | `preset(dns, ca_certificates, time_zone, locale, tmp)` | see [`Preset`] | |
 /// | `timeout = "2s"` | `process`: wall time; default 30 s, `"never"` for none; units `ns`, `us`, `ms`, `s`, `min`, `h` | |
 /// | `memory = "256MiB"` | `process`: address space (`RLIMIT_AS`); default 1 GiB, `"unlimited"` for none; units `B`, `KiB`, `MiB`, `GiB`, `TiB` | |
+/// | `cpu = "1s"` | `process`: processor time of a worker, all threads together; no default: see [Limits](#limits) | |
+/// | `open_files = 16` | `process`: descriptors beside those that the body begins with (`RLIMIT_NOFILE`); default 256, for `main` none | |
+/// | `file_size = "1MiB"` | `process`: how long a file can be made (`RLIMIT_FSIZE`); no default; units as for `memory` | |
+/// | `threads = 4` | `process`: how many threads a body has, itself and those of its children counted; no default; more than one needs `namespaces`: see [Limits](#limits) | |
+/// | `namespaces` | `process`: nothing; one more layer, an error where the system does not let this user have it: see [Namespaces](#namespaces) | |
 /// | `env = ["LANG"]` | `process`: environment variables to pass; none by default | |
 /// | `stdio = "null"` | `process`: see [`Stdio`]; default `"relay"` | |
 /// | `quiet = paths` | nothing: what Landlock refuses there is left out of the kernel's audit log; without effect before | 10 |
@@ -75,8 +80,7 @@
 /// a rename is no longer granted: grant its directory, or pass an open `File`. A missing path is an error, unless it
 /// is `optional("/lib64")`.
 ///
-/// `cpu`, `open_files`, `file_size`, `threads`, `namespaces`, `warm`, `workers` and `log` are known, but this
-/// version cannot enforce them, so they do not compile.
+/// `warm`, `workers` and `log` are known, but this version cannot enforce them, so they do not compile.
 ///
 /// # What a worker may not do
 ///
@@ -89,6 +93,74 @@
 ///
 /// A worker has none of root's capabilities, but `CAP_NET_BIND_SERVICE` where a port below 1024 is granted, and
 /// `CAP_MKNOD` where `make_char` or `make_block` is: it reads what root owns, or everybody may read.
+///
+/// # Limits
+///
+/// All are a worker's, set for good before the body; one that the host has already and that is lower stays
+/// ([setrlimit(2)](https://man7.org/linux/man-pages/man2/setrlimit.2.html)). A child that `execute` lets a worker start
+/// has each of them for itself. What `memory` does not count, and how much that can be, is in
+/// `docs/limits.md` of the repository.
+///
+/// - `timeout`: the forkserver kills; the error says so ([`ErrorKind::TimedOut`]).
+/// - `cpu`: the forkserver looks at the processor time that the kernel counts, and kills; the error says so
+///   ([`ErrorKind::CpuTimeExceeded`], which no worker can forge). The worker's start counts, a millisecond or less.
+///   Behind that stands `RLIMIT_CPU`, which knows whole seconds alone.
+/// - `memory`: an allocation fails, which ends most programs: an abort, with a [`Hint`].
+/// - `open_files`: `EMFILE` to the body. Descriptors that are handed over do not count, nor do stdin, stdout, stderr and
+///   the channel to the host.
+/// - `file_size`: `EFBIG` to the body, also for descriptors that are handed over; the signal `SIGXFSZ`, which would kill,
+///   is ignored. It bounds each regular file, not their number, and no pipes.
+/// - `threads`: one is held by the filter: `EPERM` to the body. More are counted by the kernel (`RLIMIT_NPROC`), which
+///   counts a worker's alone only in a user namespace, from Linux 5.14 on, and never binds root: `EAGAIN` to the body.
+///   Without `namespaces`, and as root, that is an error before the body.
+///
+/// ```
+/// # use sandboxed::sandboxed;
+/// #[sandboxed(cpu = "50ms")]
+/// fn search(for_what: u64) -> Result<u64, sandboxed::Error> {
+///     Ok((0..u64::MAX).find(|number| number.wrapping_mul(*number) == for_what).unwrap_or(0))
+/// }
+/// assert_eq!(search(1 << 10)?, 32);
+/// assert!(search(3).unwrap_err().is_cpu_time_exceeded());
+/// # Ok::<(), sandboxed::Error>(())
+/// ```
+///
+/// # Namespaces
+///
+/// With `namespaces` a worker lives in [namespaces](https://man7.org/linux/man-pages/man7/namespaces.7.html) of its own,
+/// by way of an unprivileged user namespace. They are a second layer for what Landlock and the filter refuse, and hold
+/// what these cannot:
+///
+/// - Mounts: its root has the granted paths and the symbolic links on the way to them. All else is not there (`ENOENT`),
+///   so that existence and metadata of other files are hidden. Where nothing is granted for writing, mounts are
+///   read-only (`EROFS`; from Linux 5.12 on). Each grant is a mount: links and renames from one into another fail
+///   (`EXDEV`). The working directory is the caller's if it is there, else `/`. A grant of `/` hides nothing.
+/// - Processes: it sees and signals its own alone, and what it leaves behind ends with it, by the kernel's hand. A grant of
+///   `/proc` is one of a `/proc` of its own. Not with `allow(signal)`.
+/// - Network: one without anything in it. Not where ports, UDP or abstract sockets are granted: then it is the host's.
+/// - System V objects and the host name.
+///
+/// It costs a few milliseconds a call, most of it for the network: `cargo bench --bench calls` prints it. Two small
+/// processes watch over each worker.
+///
+/// Where they cannot be had, that is an error that names them: many containers and some distributions refuse user
+/// namespaces or mounts in them, a program in `in_place` cannot mount, nor can one in a `chroot`. It is tried, once, by a
+/// child of the forkserver. With `best_effort` the function runs without them and reports it. Two grants can fail later,
+/// at each call: `/proc` where the host's own is partly hidden, and ports below 1024, for which root's capability is none
+/// in a user namespace.
+///
+/// ```
+/// # use sandboxed::{Policy, kernel_for, sandboxed};
+/// #[sandboxed(namespaces, read = "/usr")]
+/// fn is_there(path: &str) -> Result<bool, sandboxed::Error> {
+///     Ok(std::fs::symlink_metadata(path).is_ok())
+/// }
+/// if kernel_for(&Policy::new().namespaces())?.namespaces {
+///     assert!(is_there("/usr")?);
+///     assert!(!is_there("/etc/passwd")?);
+/// }
+/// # Ok::<(), sandboxed::Error>(())
+/// ```
 ///
 /// # Policy files
 ///
@@ -184,9 +256,10 @@ compile_error!(
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use sandboxed_runtime::{
-    Access, Allow, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Lost, Memory,
-    NetAccess, Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout,
-    Unenforceable, Unwritable, frame_limit, functions, kernel, optional, plan, set_frame_limit, start,
+    Access, Allow, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Limits, Lost,
+    Memory, NetAccess, Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout,
+    Unenforceable, Unwritable, frame_limit, functions, kernel, kernel_for, optional, plan, set_frame_limit,
+    start,
 };
 
 #[cfg(all(

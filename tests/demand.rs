@@ -3,8 +3,7 @@
 mod support;
 
 use sandboxed::{
-    Access, Allow, Error, ErrorKind, Kernel, Layer, Lost, Placement, Policy, Ran, Unenforceable, kernel,
-    plan, sandboxed,
+    Access, Allow, Error, Kernel, Layer, Lost, Placement, Policy, Ran, Unenforceable, kernel, plan, sandboxed,
 };
 use std::sync::{Mutex, Once};
 use support::has_abi;

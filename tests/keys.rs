@@ -34,7 +34,7 @@ fn meaning(key: &Key) -> Meaning {
         "in_place" => Meaning::Placement(Placement::InPlace),
         // Without grants everything is held in a worker, on every kernel.
         "strict" => Meaning::Policies(vec![(new().read("/usr").strict(), new().read("/usr"))]),
-        "best_effort" => policies(vec![new().best_effort()]),
+        "best_effort" => Meaning::Policies(vec![(new().read("/usr").best_effort(), new().read("/usr"))]),
         "read" => policies(vec![new().read("/usr")]),
         "write" => policies(vec![new().write("/var/cache")]),
         "execute" => policies(vec![new().execute("/usr/bin")]),
@@ -49,6 +49,11 @@ fn meaning(key: &Key) -> Meaning {
         "preset" => policies(words(key).map(|word| new().preset(preset(word))).collect()),
         "timeout" => policies(vec![new().timeout(Duration::from_secs(2)), new().timeout(Timeout::Never)]),
         "memory" => policies(vec![new().memory(256u64 << 20), new().memory(Memory::Unlimited)]),
+        "cpu" => policies(vec![new().cpu(Duration::from_secs(1)), new().cpu(Duration::from_millis(1))]),
+        "open_files" => policies(vec![new().open_files(16), new().open_files(1 << 20)]),
+        "file_size" => policies(vec![new().file_size(1), new().file_size(1 << 20)]),
+        "threads" => policies(vec![new().threads(1), new().threads(2), new().threads(2).namespaces()]),
+        "namespaces" => policies(vec![new().namespaces()]),
         "env" => policies(vec![new().env(["LANG"])]),
         "stdio" => {
             Meaning::Policies(words(key).map(|word| (new().stdio(stdio(word)), beside(word))).collect())
@@ -125,7 +130,9 @@ fn placement(of: keys::Placement) -> Placement {
 
 /// The plans of a policy on every kernel.
 fn plans(policy: &Policy, placement: Placement) -> Vec<Result<Plan, Unenforceable>> {
-    (0..=11).map(|abi| plan(policy, placement, Kernel::with(abi, 0, true))).collect()
+    let kernels = (0..=11).map(|abi| Kernel::with(abi, 0, true));
+    let kernels = kernels.flat_map(|kernel| [kernel, kernel.with_namespaces(true)]);
+    kernels.map(|kernel| plan(policy, placement, kernel)).collect()
 }
 
 fn enforced() -> impl Iterator<Item = &'static Key> {

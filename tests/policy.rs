@@ -65,6 +65,11 @@ written! {
     memory_in_kib: [memory = "17KiB"] = Policy::new().memory(17u64 << 10);
     memory_in_bytes: [memory = "1000B"] = Policy::new().memory(1000u64);
     memory_unlimited: [memory = "unlimited"] = Policy::new().memory(Memory::Unlimited);
+    cpu: [cpu = "1500ms"] = Policy::new().cpu(Duration::from_millis(1500));
+    open_files: [open_files = 16] = Policy::new().open_files(16);
+    file_size: [file_size = "1MiB"] = Policy::new().file_size(1 << 20);
+    threads: [threads = 4] = Policy::new().threads(4);
+    namespaces: [namespaces] = Policy::new().namespaces();
     env: [env = "LANG"] = Policy::new().env("LANG");
     env_list: [env = ["LANG", "LC_ALL"]] = Policy::new().env(["LANG", "LC_ALL"]);
     stdio_null: [stdio = "null"] = Policy::new().stdio(Stdio::Null);
@@ -74,12 +79,15 @@ written! {
     best_effort: [best_effort] = Policy::new().best_effort();
     everything: [
         read = "/usr", write = "/tmp", execute = "/usr/bin", unix = "/run", fs(ioctl_dev = "/dev/null"), tcp_bind = 80,
-        tcp_connect = 443, udp_bind = 1, udp_connect = 53, allow(signal), timeout = "1s", memory = "1MiB", env = "A",
-        stdio = "null", best_effort
+        tcp_connect = 443, udp_bind = 1, udp_connect = 53, allow(signal), timeout = "1s", memory = "1MiB",
+        cpu = "2s", open_files = 1, file_size = "3KiB", env = "A", stdio = "null", best_effort
     ] = Policy::new()
         .best_effort()
         .stdio(Stdio::Null)
         .env("A")
+        .file_size(3 << 10)
+        .open_files(1)
+        .cpu(Duration::from_secs(2))
         .memory(1u64 << 20)
         .timeout(Duration::from_secs(1))
         .allow(Allow::Signal)

@@ -2,6 +2,7 @@
 
 use sandboxed::{Kernel, Layer, NetAccess, Placement, Policy, Promise, plan};
 use std::fmt::Write;
+use std::time::Duration;
 
 const BEGIN: &str = "<!-- support table: SANDBOXED_BLESS=1 cargo test --test readme -->\n";
 const END: &str = "<!-- end of support table -->";
@@ -49,13 +50,24 @@ fn rows() -> Vec<(&'static str, Policy, Promise)> {
         ("mode, owner, times, xattrs", Policy::new(), Promise::Metadata),
         ("`process`: memory", Policy::new(), Promise::Memory),
         ("`process`: wall time", Policy::new(), Promise::Timeout),
+        ("`process`: processor time", Policy::new().cpu(Duration::from_secs(1)), Promise::Cpu),
+        ("`process`: descriptors", Policy::new(), Promise::OpenFiles),
+        ("`process`, `threads = 1`", Policy::new().threads(1), Promise::Threads),
+        ("`process`, `namespaces`: several threads", Policy::new().threads(4).namespaces(), Promise::Threads),
+        (
+            "`process`, `namespaces`: existence of other files",
+            Policy::new().read("/usr").namespaces(),
+            Promise::Existence,
+        ),
+        ("`process`: length of files", Policy::new().file_size(1), Promise::FileSize),
         ("`process`: new processes and other calls", Policy::new(), Promise::OtherSystemCalls),
     ]
 }
 
 /// The layers on this kernel, whose fixes of errata are not known from its ABI.
 fn cell(policy: &Policy, promise: Promise, abi: u32) -> String {
-    let of = |errata| layers(policy, promise, Kernel::with(abi, errata, true));
+    // Linux 5.14 counts the threads of a namespace.
+    let of = |errata| layers(policy, promise, Kernel::with(abi, errata, true).with_namespaces(abi >= 2));
     match (of(0), of(u32::MAX)) {
         (without, fixed) if without == fixed => without,
         (without, fixed) if without == "-" => fixed.to_lowercase(),
@@ -76,6 +88,7 @@ fn layers(policy: &Policy, promise: Promise, kernel: Kernel) -> String {
         Layer::Landlock(_) | Layer::LandlockWithout(_) => 'L',
         Layer::Filter => 'F',
         Layer::Rlimit => 'R',
+        Layer::Namespaces | Layer::NamespaceRlimit => 'N',
         _ => 'K',
     };
     let letters: String = layers.iter().map(letter).collect();

@@ -289,7 +289,7 @@ fn check_value(args: &mut Args, key: &'static Key, item: &Item, value: &Expr, ch
         Shape::Names => checker.names(value).into_iter().for_each(call),
         Shape::Duration { never } => checker.duration(value, never).into_iter().for_each(call),
         Shape::Size { unlimited } => checker.size(value, unlimited).into_iter().for_each(call),
-        Shape::Count { least } => checker.count(value, least),
+        Shape::Count { least } => checker.count(value, least).into_iter().for_each(call),
         Shape::Choice("", words) => {
             args.skip = checker.choice(value, words).is_some_and(|(variant, _)| variant == "Skip")
         }
@@ -374,7 +374,7 @@ fn check_word(args: &mut Args, key: &'static Key, outer: &Item, item: &Item, wor
             args.calls
                 .extend(checker.paths(value).into_iter().map(|value| (outer.key.clone(), right(value))));
         }
-        (Shape::Counts(_), Form::Value(value)) => checker.count(value, 0),
+        (Shape::Counts(_), Form::Value(value)) => drop(checker.count(value, 0)),
         _ => ctxt.error(item.key.span(), format!("`{word}` needs a value, as in `{}`", key.sample)),
     }
 }

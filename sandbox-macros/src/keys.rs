@@ -132,6 +132,11 @@ pub const KEYS: &[Key] = &[
     key("preset", Shape::Words("Preset", PRESETS), ANYWHERE, "preset(dns)"),
     key("timeout", Shape::Duration { never: true }, WORKER, r#"timeout = "2s""#),
     key("memory", Shape::Size { unlimited: true }, WORKER, r#"memory = "256MiB""#),
+    key("cpu", Shape::Duration { never: false }, WORKER, r#"cpu = "1s""#),
+    key("open_files", Shape::Count { least: 1 }, WORKER, "open_files = 16"),
+    key("file_size", Shape::Size { unlimited: false }, WORKER, r#"file_size = "1MiB""#),
+    key("threads", Shape::Count { least: 1 }, WORKER, "threads = 1"),
+    key("namespaces", Shape::Flag, WORKER, "namespaces"),
     key("env", Shape::Names, WORKER, r#"env = ["LANG"]"#),
     key("stdio", Shape::Choice("Stdio", STDIO), WORKER, r#"stdio = "null""#),
     key("fallible", Shape::FunctionName, ANYWHERE, "fallible = try_decode"),
@@ -144,23 +149,6 @@ pub const KEYS: &[Key] = &[
     ),
     key("crate", Shape::Crate, ANYWHERE, "crate = my::sandboxed"),
     test_only(key("unenforceable", Shape::Choice("", UNENFORCEABLE), ANYWHERE, r#"unenforceable = "skip""#)),
-    later(
-        key("cpu", Shape::Duration { never: false }, WORKER, r#"cpu = "1s""#),
-        "no limit of processor time is set on workers",
-    ),
-    later(
-        key("open_files", Shape::Count { least: 1 }, WORKER, "open_files = 16"),
-        "no limit of descriptors is set on workers",
-    ),
-    later(
-        key("file_size", Shape::Size { unlimited: false }, WORKER, r#"file_size = "1MiB""#),
-        "no limit of file sizes is set on workers",
-    ),
-    later(
-        key("threads", Shape::Count { least: 1 }, WORKER, "threads = 1"),
-        "the filter that would refuse threads is not built",
-    ),
-    later(key("namespaces", Shape::Flag, WORKER, "namespaces"), "workers are not put into namespaces"),
     later(key("warm", Shape::Function, WORKER, "warm = prepare"), "workers have no template to warm"),
     later(
         key("workers", Shape::Counts(&["reuse", "spare", "max"]), WORKER, "workers(spare = 2)"),

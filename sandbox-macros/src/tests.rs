@@ -120,6 +120,8 @@ fn mistakes_in_keys() {
         ("read = \"/a\" write = \"/b\"", "expected `,` before the next key"),
         ("\"/usr\"", "expected a key, such as `read = \"/usr\"`"),
         ("thread, timeout = \"1s\"", "`thread` cannot give `timeout`; only `process` can"),
+        ("in_place, namespaces", "`in_place` cannot give `namespaces`; only `process` can"),
+        ("thread, threads = 1", "`thread` cannot give `threads`; only `process` can"),
         ("in_place, memory = 1", "`in_place` cannot give `memory`; only `process` can"),
         (
             "thread_sync = \"signal\"",
@@ -190,6 +192,17 @@ fn mistakes_in_values() {
         ("memory = 5 * (1 - 1)", "`memory` takes from 1 to 18446744073709551615 bytes"),
         ("memory = \"256MB\"", "unknown unit `MB` in `256MB`; did you mean `MiB`?"),
         ("memory = \"limited\"", "unknown word `limited`; did you mean `unlimited`?"),
+        ("cpu = 1", "`cpu` takes a duration such as `\"2s\"`, found `1`"),
+        ("cpu = \"never\"", "`never` does not begin with a number; write a number and a unit, such as `2s`"),
+        ("open_files = 0", "`open_files` takes a number from 1, found `0`"),
+        ("open_files = \"16\"", "`open_files` takes a number from 1, found `\"16\"`"),
+        ("thread, open_files = 1", "`thread` cannot give `open_files`; only `process` can"),
+        ("file_size = 0", "`file_size` takes a size such as `\"256MiB\"`, found `0`"),
+        ("file_size = \"1M\"", "unknown unit `M` in `1M`; did you mean `MiB`?"),
+        ("in_place, file_size = 1", "`in_place` cannot give `file_size`; only `process` can"),
+        ("thread, cpu = \"1s\"", "`thread` cannot give `cpu`; only `process` can"),
+        ("threads = 0", "`threads` takes a number from 1, found `0`"),
+        ("threads = \"2\"", "`threads` takes a number from 1, found `\"2\"`"),
         ("env = [\"A=B\"]", "`env` takes the name of a variable, found `A=B`"),
         ("env = 5", "`env` takes the name of a variable, found `5`"),
         ("env = [\"A\", \"A\"]", "`A` is listed twice in `env`"),
@@ -204,8 +217,6 @@ fn mistakes_in_values() {
 #[test]
 fn keys_of_later_versions_are_checked_all_the_same() {
     for (attribute, expected) in [
-        ("cpu = \"never\"", "`never` does not begin with a number; write a number and a unit, such as `2s`"),
-        ("file_size = 0", "`file_size` takes a size such as `\"256MiB\"`, found `0`"),
         ("threads = 0", "`threads` takes a number from 1, found `0`"),
         ("workers(spares = 1)", "unknown word `spares` in `workers`; did you mean `spare`?"),
         ("log(same)", "unknown word `same` in `log`; it takes same_exec_off, new_exec_on, subdomains_off"),

@@ -18,7 +18,8 @@ pub enum Value {
     Port(u16, Span),
     Ports(RangeInclusive<u16>, Span),
     Nanoseconds(u64, Span),
-    Bytes(u64, Span),
+    /// Bytes, or things that are counted.
+    Number(u64, Span),
     /// A variant (the second) of a type of the runtime (the first).
     Variant(&'static str, &'static str, Span),
     /// A Landlock right before a path.
@@ -198,13 +199,13 @@ impl Checker<'_> {
             }
             Some(Literal::Str(text)) => {
                 let bytes = self.quantity(&text, quantity::bytes, unlimited.then_some("unlimited"))?;
-                Some(Value::Bytes(bytes, text.span()))
+                Some(Value::Number(bytes, text.span()))
             }
             Some(other) => self
                 .whole(&other, 1, "a size such as `\"256MiB\"`")
-                .map(|bytes| Value::Bytes(bytes, other.span())),
+                .map(|bytes| Value::Number(bytes, other.span())),
             None => match arithmetic(value) {
-                Some(Some(bytes)) if bytes > 0 => Some(Value::Bytes(bytes, value.span())),
+                Some(Some(bytes)) if bytes > 0 => Some(Value::Number(bytes, value.span())),
                 Some(_) => {
                     self.ctxt.error_at(value, format!("`{}` takes from 1 to {} bytes", self.key, u64::MAX));
                     None
@@ -233,10 +234,10 @@ impl Checker<'_> {
     }
 
     /// A count of at least `least`.
-    pub fn count(&self, value: &Expr, least: u64) {
-        if let Some(literal) = literal(value) {
-            self.whole(&literal, least, &format!("a number from {least}"));
-        }
+    pub fn count(&self, value: &Expr, least: u64) -> Option<Value> {
+        let Some(literal) = literal(value) else { return Some(Value::Expr(value.clone())) };
+        let number = self.whole(&literal, least, &format!("a number from {least}"))?;
+        Some(Value::Number(number, literal.span()))
     }
 
     fn whole(&self, number: &Literal, least: u64, what: &str) -> Option<u64> {

@@ -81,6 +81,11 @@ pub enum ErrorKind {
         /// The limit.
         limit: Duration,
     },
+    /// The processor time was used up.
+    CpuTimeExceeded {
+        /// The limit.
+        limit: Duration,
+    },
     /// The forkserver ended during the call, and the worker with it: somebody killed it.
     Abandoned,
     /// The worker sent something that is no result.
@@ -117,6 +122,12 @@ pub enum Hint {
     },
     /// A system call filter killed it (`SIGSYS`).
     Filter,
+    /// A file would have become longer than the limit, in bytes (`SIGXFSZ`). Code in a worker sees `EFBIG` instead,
+    /// unless it has reset that signal.
+    FileTooLong {
+        /// The limit.
+        limit: u64,
+    },
     /// Somebody outside killed it (`SIGKILL`): the kernel for want of memory, or an administrator.
     KilledFromOutside,
 }
@@ -257,6 +268,11 @@ impl Error {
         matches!(self.kind(), ErrorKind::TimedOut { .. })
     }
 
+    /// Whether the processor time was used up.
+    pub fn is_cpu_time_exceeded(&self) -> bool {
+        matches!(self.kind(), ErrorKind::CpuTimeExceeded { .. })
+    }
+
     /// Whether the forkserver ended during the call.
     pub fn is_abandoned(&self) -> bool {
         matches!(self.kind(), ErrorKind::Abandoned)
@@ -326,6 +342,11 @@ impl fmt::Display for Text<'_> {
                 "sandboxed `{function}` took longer than its timeout of {}",
                 crate::policy::duration(*limit)
             ),
+            ErrorKind::CpuTimeExceeded { limit } => write!(
+                f,
+                "sandboxed `{function}` used more processor time than its `cpu` of {}",
+                crate::policy::duration(*limit)
+            ),
             ErrorKind::Abandoned => {
                 write!(f, "sandboxed `{function}` was given up: the forkserver ended during the call")
             }
@@ -340,6 +361,9 @@ impl fmt::Display for Hint {
         match self {
             Hint::OutOfMemory { limit } => {
                 write!(f, "likely out of memory: its limit is {}", crate::policy::size(*limit))
+            }
+            Hint::FileTooLong { limit } => {
+                write!(f, "likely for a file longer than its limit of {}", crate::policy::size(*limit))
             }
             Hint::Filter => f.write_str("likely by the system call filter"),
             Hint::KilledFromOutside => f.write_str("by the kernel for want of memory, or from outside"),
@@ -357,7 +381,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Keeps the kind where `io` has one (`TimedOut`, `Unsupported`, `InvalidData`, `InvalidInput`, that of a path
+/// Keeps the kind where `io` has one (`TimedOut`, `QuotaExceeded`, `Unsupported`, `InvalidData`, `InvalidInput`, that of a path
 /// that cannot be opened); the [`Error`] is inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
@@ -365,6 +389,7 @@ impl From<Error> for io::Error {
         let kind = match error.kind() {
             ErrorKind::Unenforceable(_) => io::ErrorKind::Unsupported,
             ErrorKind::TimedOut { .. } => io::ErrorKind::TimedOut,
+            ErrorKind::CpuTimeExceeded { .. } => io::ErrorKind::QuotaExceeded,
             ErrorKind::BadData { .. } => io::ErrorKind::InvalidData,
             ErrorKind::Encode { .. } => io::ErrorKind::InvalidInput,
             ErrorKind::Grant { cause, .. } => of_errno(cause).unwrap_or(io::ErrorKind::Other),

@@ -25,6 +25,8 @@ mod pool;
 
 mod enforce;
 
+mod limit;
+
 mod worker;
 
 pub mod codec;
@@ -41,8 +43,10 @@ pub mod denial;
 pub mod fuzzing;
 
 pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
-pub use kernel::kernel;
-pub use plan::{Capability, Erratum, Kernel, Layer, Lost, Placement, Plan, Promise, Unenforceable, plan};
+pub use kernel::{kernel, kernel_for};
+pub use plan::{
+    Capability, Erratum, Kernel, Layer, Limits, Lost, Placement, Plan, Promise, Unenforceable, plan,
+};
 pub use policy::{Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, optional};
 pub use registry::{Function, functions};
 #[cfg(feature = "policy-files")]

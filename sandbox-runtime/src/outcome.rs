@@ -74,6 +74,13 @@ impl Circumstances<'_> {
     fn of_report(&self, report: &Report, note: Option<&[u8]>) -> Result<Outcome, ErrorKind> {
         match (report.end, note) {
             (End::TimedOut, _) => Err(self.timed_out()),
+            (End::CpuTimeExceeded, _) => Err(self.cpu_time_exceeded()),
+            // The kernel's own limit. That it was used up is the kernel's word, whoever sent the signal.
+            (End::Killed(libc::SIGKILL), _)
+                if self.plan.limits.cpu.is_some_and(|limit| report.cpu >= limit) =>
+            {
+                Err(self.cpu_time_exceeded())
+            }
             (End::NotForked(errno), _) => {
                 let error = std::io::Error::from_raw_os_error(errno);
                 Err(ErrorKind::Launch { what: format!("fork: {error}"), cause: Some(error.into()) })
@@ -91,12 +98,16 @@ impl Circumstances<'_> {
     }
 
     fn timed_out(&self) -> ErrorKind {
-        ErrorKind::TimedOut { limit: self.plan.timeout.unwrap_or(Duration::MAX) }
+        ErrorKind::TimedOut { limit: self.plan.limits.timeout.unwrap_or(Duration::MAX) }
+    }
+
+    fn cpu_time_exceeded(&self) -> ErrorKind {
+        ErrorKind::CpuTimeExceeded { limit: self.plan.limits.cpu.unwrap_or(Duration::MAX) }
     }
 
     /// A guess: a worker can make any of this look as it likes.
     fn hint(&self, signal: i32, report: &Report) -> Option<Hint> {
-        match (signal, self.plan.memory) {
+        match (signal, self.plan.limits.memory) {
             (libc::SIGABRT, Some(limit)) => {
                 let near = report.max_rss.saturating_mul(1024) >= limit / 4 * 3;
                 // What the standard library prints before it aborts.
@@ -104,6 +115,7 @@ impl Circumstances<'_> {
                 (near || said).then_some(Hint::OutOfMemory { limit })
             }
             (libc::SIGSYS, _) => Some(Hint::Filter),
+            (libc::SIGXFSZ, _) => self.plan.limits.file_size.map(|limit| Hint::FileTooLong { limit }),
             (libc::SIGKILL, _) => Some(Hint::KilledFromOutside),
             _ => None,
         }

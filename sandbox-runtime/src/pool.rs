@@ -1,35 +1,52 @@
 //! Where workers come from: for now a fresh one for each call, forked when it is asked for.
 
 use crate::error::Error;
-use crate::forkserver::{self, Forkserver, StartError, Worker};
-use crate::plan::Kernel;
+use crate::forkserver::{self, Forkserver, HasNamespaces, StartError, Worker};
+use crate::plan::{Kernel, Limits};
+use crate::policy::Policy;
 use crate::registry::Function;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the kernel has for workers: what it has for this process, but where something between hides it (valgrind
 /// does not know the system calls), what the forkserver sees.
-pub(crate) fn kernel(function: &Function) -> Result<Kernel, Error> {
+pub(crate) fn kernel(function: &Function, policy: &Policy) -> Result<Kernel, Error> {
+    kernel_for(policy).map_err(|error| cannot_start(function, &error))
+}
+
+/// As [`kernel`].
+pub(crate) fn kernel_for(policy: &Policy) -> Result<Kernel, StartError> {
     let here = crate::kernel();
-    if here.abi > 0 && here.seccomp {
-        return Ok(here);
+    let kernel = if here.abi > 0 && here.seccomp { here } else { forkserver::current()?.kernel() };
+    if !policy.namespaces {
+        return Ok(kernel);
     }
-    forkserver::current().map(|server| server.kernel()).map_err(|error| cannot_start(function, &error))
+    match namespaces()? {
+        Ok(thread_limit) => Ok(kernel.with_namespaces(thread_limit)),
+        Err(why) => {
+            log::warn!("`namespaces` cannot be had here: {why}");
+            Ok(kernel)
+        }
+    }
+}
+
+/// As for [`take`].
+fn namespaces() -> Result<HasNamespaces, StartError> {
+    match forkserver::current()?.namespaces() {
+        Err(StartError::Gone) => forkserver::current()?.namespaces(),
+        answer => answer,
+    }
 }
 
 /// A worker that waits for its job, and the forkserver that it came from.
-pub(crate) fn worker(
-    function: &Function,
-    timeout: Option<Duration>,
-) -> Result<(Worker, Arc<Forkserver>), Error> {
-    take(timeout).map_err(|error| cannot_start(function, &error))
+pub(crate) fn worker(function: &Function, limits: Limits) -> Result<(Worker, Arc<Forkserver>), Error> {
+    take(limits).map_err(|error| cannot_start(function, &error))
 }
 
 /// A forkserver that died is noticed here; the next one is asked once more.
-fn take(timeout: Option<Duration>) -> Result<(Worker, Arc<Forkserver>), StartError> {
+fn take(limits: Limits) -> Result<(Worker, Arc<Forkserver>), StartError> {
     for _ in 0..2 {
         let server = forkserver::current()?;
-        if let Some(worker) = server.fork(timeout)? {
+        if let Some(worker) = server.fork(limits)? {
             return Ok((worker, server));
         }
     }

@@ -72,6 +72,10 @@ impl Function {
     ///
     /// The promises that cannot be held and must be.
     pub fn plan(&self) -> Option<Result<Plan, Unenforceable>> {
-        self.policy.map(|policy| plan::plan(&policy(), self.placement, crate::kernel()))
+        self.policy.map(|policy| {
+            let policy = policy();
+            let kernel = crate::kernel_for(&policy).unwrap_or_else(|_| crate::kernel());
+            plan::plan(&policy, self.placement, kernel)
+        })
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::call::{Call, Caller, Entry};
 use crate::codec::{Incoming, Outgoing};
-use crate::enforce::Enforced;
+use crate::enforce::{Enforced, LockError};
 use crate::error::Cause;
+use crate::forkserver::HasNamespaces;
+use crate::limit;
 use crate::sys::image::Image;
 use crate::sys::{self, process};
 use crate::wire::{self, Job, Kind, Received};
@@ -11,7 +13,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec};
 use rustix::pipe::PipeFlags;
-use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal};
+use rustix::process::{DumpableBehavior, Pid, Signal};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -63,6 +65,19 @@ pub(crate) fn run(channels: [OwnedFd; 2], parent: Pid) -> ! {
     refuse(reply.as_fd(), &refusal)
 }
 
+/// The life of a child that tries whether namespaces can be had.
+pub(crate) fn probe(answer: OwnedFd, parent: Pid) -> ! {
+    // As a worker: in its own session, with nothing of the forkserver's, and ended with it. It has no job to read.
+    let Ok(channels) = answer.try_clone().map(|spare| [spare, answer]) else { process::exit_now(1) };
+    let Ok([_spare, answer]) = detach(&channels, parent) else { process::exit_now(1) };
+    crate::enforce::probe_namespaces(|result| {
+        let result: HasNamespaces = result.map_err(|error| error.to_string());
+        // A host that is gone needs no answer, and a pipe takes so much at once.
+        let bytes = postcard::to_allocvec(&result).unwrap_or_default();
+        rustix::io::write(answer, &bytes).map(drop).unwrap_or_default();
+    })
+}
+
 /// Keeps the channels and nothing else of the forkserver's.
 fn detach([job, reply]: &[OwnedFd; 2], parent: Pid) -> io::Result<[OwnedFd; 2]> {
     rustix::process::setsid()?;
@@ -104,7 +119,6 @@ fn settle_in(received: Received, forkserver: Pid) -> Result<Ready, Refusal> {
     }
     .map_err(|errno| Refusal::new("working directory")(errno.into()))?;
     process::set_environment(&environment(&job)).map_err(Refusal::new("environment"))?;
-    limit(&job).map_err(Refusal::new("setrlimit"))?;
     let entry = Image::ours().and_then(|image| image.function_at::<Entry>(job.entry));
     let entry = entry.ok_or_else(|| Refusal { what: "no function at that offset".into(), cause: None })?;
     let name = job.function.rsplit("::").next().unwrap_or_default();
@@ -113,11 +127,17 @@ fn settle_in(received: Received, forkserver: Pid) -> Result<Ready, Refusal> {
     if !job.program {
         std::panic::set_hook(Box::new(note_panic));
     }
-    hide(&job).map_err(Refusal::new("sigaction, prctl"))?;
-    let enforced = locks.make_ruleset().and_then(|()| locks.close_worker(forkserver)).map_err(|error| {
+    let refused = |error: LockError| {
         let cause = error.cause.clone();
         Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
-    })?;
+    };
+    locks.make_ruleset().map_err(refused)?;
+    // Ahead of what hides it: who is not dumpable may not say who is who in a namespace.
+    locks.enter_namespaces().map_err(refused)?;
+    hide(&job).map_err(Refusal::new("sigaction, prctl"))?;
+    // Behind the ruleset, which takes a descriptor, and before the filter, which need not let it pass.
+    limit::apply(&job.limits, &fds).map_err(Refusal::new("setrlimit"))?;
+    let enforced = locks.close_worker(forkserver).map_err(refused)?;
     Ok(Ready { enforced, entry, arguments, fds, program: job.program })
 }
 
@@ -155,25 +175,13 @@ fn hide(job: &Job) -> io::Result<()> {
     Ok(())
 }
 
-fn limit(job: &Job) -> io::Result<()> {
-    let limit =
-        |resource, most| rustix::process::setrlimit(resource, Rlimit { current: most, maximum: most });
-    // 0 would not keep a core dump from a program that the kernel starts for it (core(5)).
-    limit(Resource::Core, Some(1))?;
-    if let Some(bytes) = job.memory {
-        // A limit that is lower already stays: only privileges could raise it.
-        let present = rustix::process::getrlimit(Resource::As).maximum;
-        limit(Resource::As, Some(present.map_or(bytes, |present| present.min(bytes))))?;
-    }
-    Ok(())
-}
-
 impl Ready {
     /// Runs the body and ends.
     fn run(self, channel: BorrowedFd<'static>) -> ! {
         let mut caller = Channel { to: channel, begun: false };
         CHANNEL_OF_HOOK.set(Some(channel));
-        let input = Incoming::new(&self.arguments, self.fds);
+        // The host is trusted, and the memory is limited otherwise.
+        let input = Incoming::new(&self.arguments, self.fds).with_room(u64::MAX);
         let result = execute(&self.enforced, self.entry, input, &mut caller);
         let code = match result {
             Ok(Ok(())) => 0,

@@ -2,7 +2,7 @@
 
 use crate::probe::{Probe, Side};
 use crate::stage::View;
-use libc::{EACCES, ENOENT, ENOMEM, EPERM, EXDEV};
+use libc::{EACCES, EFBIG, EMFILE, ENOENT, ENOMEM, EPERM, EXDEV};
 use sandboxed::{Access, Layer, NetAccess, Placement, Plan, Promise};
 
 /// The errno, or 0; `free` is what it answers outside of a sandbox.
@@ -30,6 +30,8 @@ pub fn expected(plan: &Plan, view: &View, probe: &Probe, free: i32) -> i32 {
         (Promise::Environment, Side::Inside) if held.is_some() => {
             if plan.env.contains(&view.inside.variable) { free } else { ENOENT }
         }
+        // The twin of a process is a thread.
+        (Promise::NewProcesses, Side::Inside) if plan.held.contains_key(&Promise::Threads) => EPERM,
         (_, Side::Inside) => free,
         (promise, Side::Outside) if held.is_some() => refusal(promise),
         (_, Side::Outside) => free,
@@ -41,9 +43,11 @@ fn refusal(promise: Promise) -> i32 {
     match promise {
         Promise::Listen | Promise::OtherSockets | Promise::Metadata | Promise::Existence => EACCES,
         Promise::AbstractUnixSocket | Promise::Signal | Promise::Ptrace | Promise::Timeout => EPERM,
-        Promise::IoUring | Promise::NewProcesses | Promise::OtherSystemCalls => EPERM,
+        Promise::IoUring | Promise::NewProcesses | Promise::Threads | Promise::OtherSystemCalls => EPERM,
         Promise::UncountedMemory => EPERM,
         Promise::Memory => ENOMEM,
+        Promise::OpenFiles => EMFILE,
+        Promise::FileSize => EFBIG,
         Promise::HostStdio | Promise::Environment => ENOENT,
         other => panic!("{other:?} is held now: say here how its refusal shows"),
     }

@@ -63,7 +63,9 @@ const POLICIES: &[(&str, Grants)] = &[
     ("allow_signal", |_| Policy::new().allow(Allow::Signal)),
     ("allow_abstract_unix_socket", |_| Policy::new().allow(Allow::AbstractUnixSocket)),
     ("allow_metadata", |_| Policy::new().allow(Allow::Metadata)),
-    ("limits", |view| Policy::new().env(&view.inside.variable).memory(512u64 << 20)),
+    ("limits", |view| Policy::new().env(&view.inside.variable).memory(512u64 << 20).open_files(64)),
+    ("file_size", |view| Policy::new().write(&view.inside.dir).file_size(1 << 20)),
+    ("one_thread", |_| Policy::new().threads(1)),
     ("no_limits", |_| Policy::new().timeout(Timeout::Never).memory(Memory::Unlimited)),
 ];
 
@@ -135,7 +137,8 @@ fn check_plan(plan: &Plan, policy: &Policy, view: &View, free: &[(Probe, i32)]) 
 fn free() -> &'static [(Probe, i32)] {
     static FREE: OnceLock<Vec<(Probe, i32)>> = OnceLock::new();
     FREE.get_or_init(|| {
-        let all = plan(&Policy::new().best_effort(), Placement::Process, kernel()).unwrap();
+        let all =
+            plan(&Policy::new().file_size(1).threads(1).best_effort(), Placement::Process, kernel()).unwrap();
         let probes = probes(&all);
         let found = attempt_all(&Stage::new().view.as_host(), &probes);
         probes.into_iter().zip(found).collect()

@@ -34,6 +34,8 @@ impl Probe {
             Promise::DisconnectedDirectories => &[],
             // It takes renames without a right to make files: likewise.
             Promise::Whiteouts => &[],
+            // It takes a death to be shown: `limits` does.
+            Promise::Cpu => &[],
             // Its allowed twin is the granted `bind_tcp`.
             Promise::Listen => &[Side::Outside],
             _ => &[Side::Inside, Side::Outside],
@@ -84,6 +86,11 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
         Promise::Metadata => Ok(rustix::fs::chmod(place.dir.join("file"), Mode::RUSR | Mode::WUSR)?),
         Promise::Existence if inside => Ok(rustix::fs::fstat(io::stdout()).map(drop)?),
         Promise::Existence => std::fs::symlink_metadata(place.dir.join("file")).map(drop),
+        Promise::Threads if inside => {
+            rustix::thread::sched_yield();
+            Ok(())
+        }
+        Promise::Threads => std::thread::Builder::new().spawn(|| ()).map(drop),
         Promise::NewProcesses if inside => std::thread::Builder::new().spawn(|| ()).map(drop),
         Promise::NewProcesses if view.is_host => Ok(()),
         Promise::NewProcesses => sys::try_fork(|| ()).map(|child| assert!(sys::wait_for(child).success())),
@@ -97,6 +104,8 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
         // Who may signal the forkserver may stop it.
         Promise::Timeout if inside || view.is_host => Ok(test_kill_process(pid(std::process::id()))?),
         Promise::Timeout => Ok(test_kill_process(pid(std::os::unix::process::parent_id()))?),
+        Promise::OpenFiles => open_many(if inside { 10 } else { 400 }),
+        Promise::FileSize => lengthen(&view.inside, if inside { 4096 } else { 2 << 20 }),
         Promise::HostStdio if inside => Ok(rustix::io::write(io::stdout(), b"").map(drop)?),
         Promise::HostStdio => {
             let stat = rustix::fs::fstat(io::stdout())?;
@@ -109,6 +118,16 @@ fn attempt(view: &View, Probe { promise, side }: Probe) -> io::Result<()> {
 
 /// Of serial lines, so no request that may be made of any descriptor.
 const TIOCGSERIAL: u64 = 0x541e;
+
+/// Has so many descriptors more, all at once.
+fn open_many(count: usize) -> io::Result<()> {
+    let open = |_| Ok(rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?);
+    (0..count).map(open).collect::<io::Result<Vec<_>>>().map(drop)
+}
+
+fn lengthen(place: &Place, bytes: u64) -> io::Result<()> {
+    std::fs::OpenOptions::new().write(true).open(place.dir.join("file"))?.set_len(bytes)
+}
 
 fn found(is_there: bool) -> io::Result<()> {
     if is_there { Ok(()) } else { Err(Errno::NOENT.into()) }

@@ -63,6 +63,12 @@ pub fn raise(signal: i32) {
     unsafe { libc::raise(signal) };
 }
 
+/// Gives a signal its default disposition.
+pub fn reset(signal: i32) {
+    // SAFETY: sets a default disposition.
+    assert_ne!(unsafe { libc::signal(signal, libc::SIG_DFL) }, libc::SIG_ERR);
+}
+
 pub fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap()
 }
@@ -154,6 +160,14 @@ pub fn catch(signal: i32) {
 
 pub fn caught() -> u32 {
     CAUGHT.load(Ordering::SeqCst)
+}
+
+/// The processor time of this process so far, all its threads together.
+pub fn cpu_time() -> std::time::Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) }, 0);
+    std::time::Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// The minor page faults of this process so far.

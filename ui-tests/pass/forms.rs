@@ -50,6 +50,8 @@ fn load(path: &Path, mut n: u32, log: &mut Vec<String>) -> io::Result<String> {
     preset(dns, ca_certificates, time_zone, locale, tmp),
     timeout = "never",
     memory = "unlimited",
+    threads = 8,
+    namespaces,
     env = ["LANG", "HOME"],
     stdio = "capture",
     strict,
@@ -58,6 +60,11 @@ fn every_key() {}
 
 #[sandboxed(process, best_effort, policy = ::sandboxed::Policy::new().read("/opt"), memory = 4096, stdio = "relay")]
 fn based() {}
+
+#[sandboxed(threads = count, namespaces)]
+fn counted(count: u64) -> u64 {
+    count
+}
 
 #[sandboxed(timeout = ::core::time::Duration::from_secs(3), memory = 64 * 1024 * (1 << 10), env = "LANG", stdio = "null")]
 fn computed() {}

@@ -68,7 +68,8 @@ impl Expansion<'_> {
         };
         let calls = self.args.calls.iter().map(|(key, value)| {
             let method = Ident::new(&key.to_string(), at(key.span()));
-            let by_value = *key == "timeout" || *key == "memory";
+            let limits = ["timeout", "memory", "cpu", "open_files", "file_size", "threads"];
+            let by_value = limits.iter().any(|limit| key == limit);
             let value = self.value(value, by_value);
             quote_spanned!(at(key.span())=> .#method(#value))
         });
@@ -117,7 +118,7 @@ impl Expansion<'_> {
                 let number = Literal::u64_suffixed(*number);
                 quote_spanned!(at(*span)=> ::core::time::Duration::from_nanos(#number))
             }
-            Value::Bytes(number, span) => spanned(Literal::u64_suffixed(*number), *span),
+            Value::Number(number, span) => spanned(Literal::u64_suffixed(*number), *span),
             Value::Variant(of, variant, span) => {
                 let (of, variant) = (Ident::new(of, at(*span)), Ident::new(variant, at(*span)));
                 quote_spanned!(at(*span)=> #krate::#of::#variant)

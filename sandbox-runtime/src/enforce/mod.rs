@@ -7,10 +7,12 @@
 pub(crate) mod capabilities;
 mod filter;
 pub(crate) mod mark;
+mod namespaces;
 mod ruleset;
 
 use crate::error::{Cause, Error, ErrorKind, Ran};
 use crate::plan::{Capability, Plan};
+use crate::policy::Access;
 use crate::registry::Function;
 use crate::sys::{self, landlock};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,6 +22,7 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use filter::Filter;
+pub(crate) use namespaces::{Namespaces, probe as probe_namespaces};
 pub(crate) use ruleset::Recipe;
 
 /// The ABI whose `landlock_restrict_self(2)` can set no_new_privs.
@@ -39,6 +42,7 @@ pub(crate) struct Locks {
     /// cannot make it. The worker runs outside of valgrind.
     pub(crate) recipe: Option<Recipe>,
     pub(crate) filter: Option<Filter>,
+    pub(crate) namespaces: Option<Namespaces>,
     /// Those that a worker keeps.
     pub(crate) capabilities: Vec<Capability>,
 }
@@ -73,7 +77,9 @@ impl Locks {
     pub(crate) fn prepare(plan: &Plan, function: &Function) -> Result<Locks, Error> {
         let filter = plan.filter.as_ref().map(Filter::of);
         let recipe = plan.ruleset.as_ref().map(|ruleset| Recipe::open(ruleset, function)).transpose()?;
-        let mut locks = Locks { ruleset: None, recipe, filter, capabilities: plan.capabilities.clone() };
+        let namespaces = Namespaces::of(plan, function)?;
+        let capabilities = plan.capabilities.clone();
+        let mut locks = Locks { ruleset: None, recipe, filter, namespaces, capabilities };
         if crate::kernel().abi >= plan.kernel.abi {
             locks.make_ruleset().map_err(|error| error.of(function.name))?;
         }
@@ -86,6 +92,19 @@ impl Locks {
             self.ruleset = Some(recipe.make()?);
         }
         Ok(())
+    }
+
+    /// Puts this process into namespaces of its own, if it is to be in some; a child of it returns.
+    pub(crate) fn enter_namespaces(&self) -> Result<(), LockError> {
+        self.namespaces.as_ref().map_or(Ok(()), |namespaces| namespaces.enter(self))
+    }
+
+    /// Adds a rule for what a path names by now, to a ruleset that is made.
+    fn grant(&self, path: &std::path::Path, rights: Access) -> Result<(), LockError> {
+        let failed = |errno| LockError::new(format!("landlock_add_rule {path:?}"), errno);
+        let Some(ruleset) = self.ruleset.as_ref().filter(|_| !rights.is_empty()) else { return Ok(()) };
+        let fd = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+        landlock::add_path(ruleset.as_fd(), rights.bits(), fd.as_fd(), 0).map_err(failed)
     }
 
     /// Restricts the calling thread, for good.

@@ -1,11 +1,11 @@
 //! The host's side: starts a forkserver when one is first needed, and asks it for workers.
 
 use super::identity::{Identity, open_leader_status};
-use super::message::{self, Report, Request, Restricted};
+use super::message::{self, HasNamespaces, Report, Request, Restricted};
 use super::start::{self, StartError, Started, pair, system, wait_for_message};
 use crate::enforce::Locks;
 use crate::enforce::mark::{Ambiguous, is_inside};
-use crate::plan::{Kernel, Placement};
+use crate::plan::{Kernel, Limits, Placement};
 use crate::sys;
 use crate::sys::fork_mark::ForkMark;
 use crate::sys::image::Image;
@@ -18,9 +18,9 @@ use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, s
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::CString;
 use std::fs::File;
+use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// How much of a reply a worker can write before the host reads, in bytes.
 const REPLY_BUFFER: usize = 256 * 1024;
@@ -32,6 +32,8 @@ pub(crate) struct Forkserver {
     image: Image,
     /// What it sees of the kernel.
     kernel: Kernel,
+    /// What it was asked of namespaces.
+    namespaces: Mutex<Option<HasNamespaces>>,
 }
 
 /// A forked, waiting worker. It is killed when this is dropped.
@@ -213,7 +215,7 @@ fn owned(fd: &OwnedFd) -> u64 {
 impl Forkserver {
     fn start(args: &[CString]) -> Result<Forkserver, StartError> {
         let Started { control, image, kernel } = start::start(args)?;
-        let server = Forkserver { control, image, kernel };
+        let server = Forkserver { control, image, kernel, namespaces: Mutex::default() };
         let stat = rustix::fs::fstat(&server.control).map_err(system("the forkserver's socket"))?;
         CONTROL.1.store(stat.st_ino, Ordering::Release);
         CONTROL.0.store(owned(&server.control), Ordering::Release);
@@ -231,7 +233,7 @@ impl Forkserver {
     }
 
     /// Asks for a worker; `None` if the forkserver is gone, which is then forgotten.
-    pub(crate) fn fork(self: &Arc<Self>, timeout: Option<Duration>) -> Result<Option<Worker>, StartError> {
+    pub(crate) fn fork(self: &Arc<Self>, limits: Limits) -> Result<Option<Worker>, StartError> {
         let (supervision, report) = pair()?;
         let (job, their_job) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
@@ -242,7 +244,11 @@ impl Forkserver {
         // Only for speed; an ordinary user may have so many.
         rustix::pipe::fcntl_setpipe_size(&reply, REPLY_BUFFER).unwrap_or_default();
         let fds = [their_job.as_fd(), their_reply.as_fd(), report.as_fd()];
-        match message::send(self.control.as_fd(), &Request::Fork { timeout }, &fds) {
+        match message::send(
+            self.control.as_fd(),
+            &Request::Fork { timeout: limits.timeout, cpu: limits.cpu },
+            &fds,
+        ) {
             Ok(()) => Ok(Some(Worker { job, reply, supervision, _server: Arc::clone(self) })),
             Err(Errno::PIPE | Errno::CONNRESET) => {
                 state()?.forget(self);
@@ -250,6 +256,32 @@ impl Forkserver {
             }
             Err(errno) => Err(system("asking for a worker")(errno)),
         }
+    }
+
+    /// Whether a worker can be put into namespaces of its own: asked once, since it takes a trial.
+    pub(crate) fn namespaces(&self) -> Result<HasNamespaces, StartError> {
+        let mut known = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known {
+            return Ok(known.clone());
+        }
+        let answer = self.probe()?;
+        Ok(known.insert(answer).clone())
+    }
+
+    fn probe(&self) -> Result<HasNamespaces, StartError> {
+        let failed = "asking for namespaces";
+        let (_supervision, report) = pair()?;
+        let (answer, theirs) = pipe_with(PipeFlags::CLOEXEC).map_err(system(failed))?;
+        match message::send(self.control.as_fd(), &Request::Probe, &[theirs.as_fd(), report.as_fd()]) {
+            Ok(()) => {}
+            Err(Errno::PIPE | Errno::CONNRESET) => return Err(StartError::Gone),
+            Err(errno) => return Err(system(failed)(errno)),
+        }
+        drop((theirs, report));
+        let mut bytes = Vec::new();
+        File::from(answer).read_to_end(&mut bytes).map_err(system(failed))?;
+        let silence = || Err("the trial ended without an answer".to_owned());
+        Ok(postcard::from_bytes(&bytes).unwrap_or_else(|_| silence()))
     }
 
     /// After a call that it left without a word. When it dies its sockets close one after the other: the next call
@@ -280,7 +312,11 @@ impl Forkserver {
         }
         wait_for_message(&self.control);
         match message::receive::<Restricted>(self.control.as_fd(), RecvFlags::DONTWAIT) {
-            Ok(Some((Ok(()), _))) => Ok(()),
+            Ok(Some((Ok(()), _))) => {
+                // A domain of Landlock's lets nobody mount.
+                *self.namespaces.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Ok(())
+            }
             Ok(Some((Err(why), _))) => Err(StartError::NotServing(why)),
             Ok(None) | Err(Errno::CONNRESET) => Err(StartError::Gone),
             Err(errno) => Err(system("restricting the forkserver")(errno)),

@@ -19,7 +19,12 @@ pub(super) enum Request {
     Fork {
         /// Kill it then.
         timeout: Option<Duration>,
+        /// Kill it when it has used so much processor time.
+        cpu: Option<Duration>,
     },
+    /// Try in a child whether a worker can be put into namespaces of its own. Descriptors: where the child answers, with
+    /// [`HasNamespaces`], and the socket on which to report its end.
+    Probe,
     /// Restrict yourself, for good. Descriptor: the ruleset, if there is one. Answered by [`Restricted`].
     Restrict { ruleset: bool, filter: Option<Filter> },
 }
@@ -28,6 +33,8 @@ pub(super) enum Request {
 pub(super) type Hello = Result<Kernel, String>;
 /// Forkserver to host: the answer to [`Request::Restrict`].
 pub(super) type Restricted = Result<(), String>;
+/// The answer to [`Request::Probe`]: whether a limit of threads binds in namespaces, or why there are none.
+pub(crate) type HasNamespaces = Result<bool, String>;
 
 /// How a worker ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +42,8 @@ pub(crate) struct Report {
     pub(crate) end: End,
     /// The most memory that it had resident, in KiB.
     pub(crate) max_rss: u64,
+    /// The processor time that it used, and the children that it waited for.
+    pub(crate) cpu: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +51,8 @@ pub(crate) enum End {
     Exited(i32),
     Killed(i32),
     TimedOut,
+    /// Killed by us for its processor time.
+    CpuTimeExceeded,
     /// There was none: `fork(2)` failed with this errno.
     NotForked(i32),
 }

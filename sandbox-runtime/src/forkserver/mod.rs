@@ -9,10 +9,11 @@ mod message;
 mod serve;
 mod server;
 mod start;
+mod watch;
 
 pub(crate) use host::{
     Forkserver, Worker, current, is_out_of_reach, not_restricted, restrict_first, restricted,
     start_for_program,
 };
-pub(crate) use message::{End, Report};
+pub(crate) use message::{End, HasNamespaces, Report};
 pub(crate) use start::StartError;

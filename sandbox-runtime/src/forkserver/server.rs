@@ -2,6 +2,7 @@
 //! it or when the host is gone, and says how it ended.
 
 use super::message::{self, End, Report, Request, Restricted};
+use super::watch::Watch;
 use crate::enforce::Locks;
 use crate::sys::process::{self, Ended, Fork};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -22,14 +23,23 @@ pub(super) struct Server<'a> {
     children: OwnedFd,
     /// `/proc/thread-self/children`, opened while it can be; `None` where the kernel does not have it.
     list: Option<OwnedFd>,
+    /// Asked for while `/sys` is in reach.
+    processors: u32,
     workers: HashMap<Pid, Worker>,
+}
+
+/// What a child is for.
+enum Task {
+    Work([OwnedFd; 2]),
+    Probe(OwnedFd),
 }
 
 struct Worker {
     /// Hangs up when the host lets go.
     supervision: OwnedFd,
-    deadline: Option<Instant>,
-    timed_out: bool,
+    watch: Watch,
+    /// What it was killed for, by the watch.
+    verdict: Option<End>,
     killed: bool,
 }
 
@@ -45,6 +55,7 @@ impl<'a> Server<'a> {
             host: host.and_then(|host| rustix::process::pidfd_open(host, PidfdFlags::empty()).ok()),
             children: crate::sys::signalfd::of_children()?,
             list: list.ok(),
+            processors: process::processors(),
             workers: HashMap::new(),
         })
     }
@@ -73,8 +84,8 @@ impl<'a> Server<'a> {
             vec![PollFd::new(self.control, PollFlags::IN), PollFd::new(&self.children, PollFlags::IN)];
         fds.extend(workers.iter().map(|(_, worker)| PollFd::new(&worker.supervision, PollFlags::empty())));
         fds.extend(self.host.as_ref().map(|host| PollFd::new(host, PollFlags::IN)));
-        let deadline = workers.iter().filter_map(|(_, worker)| worker.deadline).min();
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let next = workers.iter().filter_map(|(_, worker)| worker.watch.next_look()).min();
+        let left = next.map(|next| next.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut fds, left.as_ref()) {
             Ok(_) => {}
@@ -99,16 +110,27 @@ impl<'a> Server<'a> {
 
     fn serve_request(&mut self) {
         match message::receive::<Request>(self.control.as_fd(), RecvFlags::DONTWAIT) {
-            Ok(Some((Request::Fork { timeout }, fds))) => {
+            Ok(Some((Request::Fork { timeout, cpu }, fds))) => {
                 // Without room for them they are closed, which the caller sees.
                 if let Ok([job, reply, supervision]) = <[OwnedFd; 3]>::try_from(fds) {
-                    self.fork([job, reply], supervision, timeout);
+                    self.fork(
+                        Task::Work([job, reply]),
+                        supervision,
+                        Watch::new(timeout, cpu, self.processors),
+                    );
+                }
+            }
+            Ok(Some((Request::Probe, fds))) => {
+                if let Ok([answer, supervision]) = <[OwnedFd; 2]>::try_from(fds) {
+                    self.fork(Task::Probe(answer), supervision, Watch::new(None, None, self.processors));
                 }
             }
             Ok(Some((Request::Restrict { ruleset, filter }, mut fds))) => {
+                let ruleset_of = fds.pop();
+                let capabilities = Vec::new();
                 self.restrict(
                     ruleset,
-                    &Locks { ruleset: fds.pop(), recipe: None, filter, capabilities: Vec::new() },
+                    &Locks { ruleset: ruleset_of, recipe: None, filter, namespaces: None, capabilities },
                 );
             }
             Err(Errno::AGAIN) => {}
@@ -116,17 +138,19 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn fork(&mut self, channels: [OwnedFd; 2], supervision: OwnedFd, timeout: Option<Duration>) {
+    fn fork(&mut self, task: Task, supervision: OwnedFd, watch: Watch) {
         let here = rustix::process::getpid();
         match process::fork() {
-            Ok(Fork::Child) => crate::worker::run(channels, here),
+            Ok(Fork::Child) => match task {
+                Task::Work(channels) => crate::worker::run(channels, here),
+                Task::Probe(answer) => crate::worker::probe(answer, here),
+            },
             Ok(Fork::Parent(pid)) => {
-                let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-                self.workers.insert(pid, Worker { supervision, deadline, timed_out: false, killed: false });
+                self.workers.insert(pid, Worker { supervision, watch, verdict: None, killed: false });
             }
             Err(error) => {
                 let end = End::NotForked(error.raw_os_error().unwrap_or(libc::EAGAIN));
-                report(supervision.as_fd(), end, 0);
+                report(supervision.as_fd(), end, 0, Duration::ZERO);
             }
         }
     }
@@ -153,7 +177,7 @@ impl<'a> Server<'a> {
                 continue;
             }
             if let Some(worker) = self.workers.remove(&ended.pid) {
-                report(worker.supervision.as_fd(), worker.end(&ended), ended.max_rss);
+                report(worker.supervision.as_fd(), worker.end(&ended), ended.max_rss, ended.cpu);
             }
         }
         self.kill_left_behind();
@@ -172,9 +196,11 @@ impl<'a> Server<'a> {
     fn kill_the_due(&mut self, let_go: &[Pid]) {
         let now = Instant::now();
         for (pid, worker) in &mut self.workers {
-            let is_late = worker.deadline.is_some_and(|deadline| now >= deadline);
-            if !worker.killed && (is_late || let_go.contains(pid)) {
-                worker.timed_out = is_late;
+            if worker.killed {
+                continue;
+            }
+            worker.verdict = worker.watch.look(now, *pid);
+            if worker.verdict.is_some() || let_go.contains(pid) {
                 worker.killed = true;
                 kill(*pid);
             }
@@ -204,17 +230,17 @@ struct Ready {
 
 impl Worker {
     fn end(&self, ended: &Ended) -> End {
-        match ended.status {
-            _ if self.timed_out => End::TimedOut,
-            status if libc::WIFSIGNALED(status) => End::Killed(libc::WTERMSIG(status)),
-            status => End::Exited(libc::WEXITSTATUS(status)),
+        match (self.verdict, ended.status) {
+            (Some(verdict), _) => verdict,
+            (None, status) if libc::WIFSIGNALED(status) => End::Killed(libc::WTERMSIG(status)),
+            (None, status) => End::Exited(libc::WEXITSTATUS(status)),
         }
     }
 }
 
 /// A host that is not there any more has no interest.
-fn report(supervision: BorrowedFd<'_>, end: End, max_rss: u64) {
-    message::send(supervision, &Report { end, max_rss }, &[]).unwrap_or_default();
+fn report(supervision: BorrowedFd<'_>, end: End, max_rss: u64, cpu: Duration) {
+    message::send(supervision, &Report { end, max_rss, cpu }, &[]).unwrap_or_default();
 }
 
 /// A child that ended meanwhile needs no killing.

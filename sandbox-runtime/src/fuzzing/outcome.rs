@@ -9,6 +9,7 @@ use crate::policy::{Policy, Stdio};
 use crate::registry::Function;
 use crate::wire::{FrameReader, Relay, Transcript};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 static FUNCTION: Function = Function {
     name: "a::function",
@@ -66,7 +67,8 @@ fn report(end: u8, number: u8) -> Option<Report> {
         1 => End::Exited(number.into()),
         2 => End::Killed(number.into()),
         3 => End::NotForked(number.into()),
+        4 => End::CpuTimeExceeded,
         _ => return None,
     };
-    Some(Report { end, max_rss })
+    Some(Report { end, max_rss, cpu: Duration::from_secs(number.into()) })
 }

@@ -27,9 +27,9 @@ pub(crate) fn call(
     if super::is_out_of_reach(function)? {
         return nested(function, policy, entry, arguments);
     }
-    let plan = plan_for(function, policy, Placement::Process, pool::kernel(function)?)?;
+    let plan = plan_for(function, policy, Placement::Process, pool::kernel(function, policy)?)?;
     let locks = Locks::prepare(&plan, function)?;
-    let (worker, server) = pool::worker(function, plan.timeout)?;
+    let (worker, server) = pool::worker(function, plan.limits)?;
     let prepared = Prepared { function, plan: &plan, locks, worker, server };
     match prepared.run(entry, arguments, None)? {
         Outcome::Returned(answer) => Ok(answer),
@@ -41,11 +41,11 @@ pub(crate) fn call(
 pub(crate) fn program(function: &'static Function, policy: &Policy, entry: Entry) -> ! {
     // With the program's arguments, so before anything else starts the forkserver.
     let kernel = forkserver::start_for_program().map_err(|error| pool::cannot_start(function, &error));
-    let kernel = kernel.and_then(|_| pool::kernel(function));
+    let kernel = kernel.and_then(|_| pool::kernel(function, policy));
     let plan = kernel.and_then(|kernel| plan_for(function, policy, Placement::Process, kernel));
     let outcome = plan.and_then(|plan| {
         let locks = Locks::prepare(&plan, function)?;
-        let (worker, server) = pool::worker(function, plan.timeout)?;
+        let (worker, server) = pool::worker(function, plan.limits)?;
         let stdin = std::io::stdin()
             .as_fd()
             .try_clone_to_owned()
@@ -93,7 +93,7 @@ impl Prepared<'_> {
                 .chain(arguments.fds().iter().copied())
                 .collect();
         let sending = Sending::new(&prelude, arguments, fds).map_err(|error| self.unsendable(&error))?;
-        let transcript = Exchange::new(&self.worker, sending, &mut relay, self.plan.timeout).run();
+        let transcript = Exchange::new(&self.worker, sending, &mut relay, self.plan.limits.timeout).run();
         if transcript.stuck {
             self.server.give_up();
         } else if transcript.abandoned {
@@ -131,9 +131,10 @@ impl Prepared<'_> {
             ruleset: self.locks.ruleset.is_some(),
             recipe: self.locks.recipe.as_ref().map(|recipe| recipe.plan.clone()),
             filter: self.locks.filter.clone(),
+            namespaces: self.locks.namespaces.clone(),
             capabilities: self.locks.capabilities.clone(),
             grants_proc: self.plan.grants_proc(),
-            memory: self.plan.memory,
+            limits: self.plan.limits,
             env: self.environment(program),
         })
     }
@@ -172,7 +173,7 @@ fn nested(
     })?;
     let mut caller = Nested::default();
     let result = thread::call(function, &policy.without_limits(), || {
-        entry(&mut crate::call::Call::new(Incoming::new(&bytes, fds), &mut caller))
+        entry(&mut crate::call::Call::new(Incoming::new(&bytes, fds).with_room(u64::MAX), &mut caller))
     })?;
     let at = if caller.begun { Ran::Yes } else { Ran::No };
     result.map_err(|error: CodecError| {

@@ -61,12 +61,17 @@ pub struct FilterPlan {
     pub whiteout: bool,
     /// In a worker: refuse every call that names a file. None is granted.
     pub paths: bool,
+    /// In a worker: refuse opening for writing. No file is granted for it, and Landlock does not look at memory files and
+    /// pipes that are reopened.
+    pub write: bool,
     /// In a worker: refuse `ioctl(2)` but for a few harmless requests.
     pub ioctl: bool,
     /// In a worker: refuse memory that `memory` does not count (`memfd_create(2)`).
     pub uncounted_memory: bool,
     /// In a worker: refuse new processes.
     pub processes: bool,
+    /// In a worker: refuse new threads and processes. One is the limit.
+    pub threads: bool,
     /// In a worker: where signals may go.
     pub signals: Signals,
 }
@@ -88,9 +93,11 @@ impl FilterPlan {
             truncate: filter(Promise::File(Access::TRUNCATE)),
             whiteout: filter(Promise::Whiteouts),
             paths: mark == Placement::Process && !policy.names_files(),
+            write: mark == Placement::Process && !policy.names_right(Access::WRITE_FILE),
             ioctl: filter(Promise::File(Access::IOCTL_DEV)),
             uncounted_memory: filter(Promise::UncountedMemory),
             processes: filter(Promise::NewProcesses),
+            threads: filter(Promise::Threads),
             signals: match filter(Promise::Signal) {
                 true => Signals::ToItself,
                 false => Signals::NotToTheForkserver,

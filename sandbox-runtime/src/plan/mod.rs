@@ -5,6 +5,8 @@
 mod capability;
 mod errata;
 mod filter;
+mod limits;
+mod namespaces;
 mod promise;
 mod ruleset;
 #[cfg(test)]
@@ -13,6 +15,8 @@ mod tests;
 pub use capability::Capability;
 pub use errata::Erratum;
 pub use filter::{FilterPlan, Signals, Sockets};
+pub use limits::{DEFAULT_MEMORY, DEFAULT_OPEN_FILES, DEFAULT_TIMEOUT, Limits};
+pub use namespaces::NamespacesPlan;
 pub use promise::{Layer, Lost, Promise};
 pub use ruleset::{PathRule, PortRule, RulesetPlan};
 
@@ -21,15 +25,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
 
 /// The newest Landlock ABI that this library knows; a newer one works as this one.
 pub const NEWEST_ABI: u32 = 11;
-
-/// The limits of a `process` function that names none.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The limits of a `process` function that names none, in bytes.
-pub const DEFAULT_MEMORY: u64 = 1 << 30;
 
 /// What the kernel has, found by asking it, never from its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +39,10 @@ pub struct Kernel {
     pub errata: u32,
     /// Whether system call filters can be installed (`SECCOMP_SET_MODE_FILTER`).
     pub seccomp: bool,
+    /// Whether a worker can be put into namespaces of its own. Asked only for a policy that says `namespaces`.
+    pub namespaces: bool,
+    /// Whether a limit of threads binds in them. Asked with the field above.
+    pub thread_limit: bool,
 }
 
 impl Kernel {
@@ -53,7 +55,12 @@ impl Kernel {
     /// assert!(error.to_string().contains("needs Landlock ABI 4, and this kernel has 3"));
     /// ```
     pub const fn with(abi: u32, errata: u32, seccomp: bool) -> Kernel {
-        Kernel { abi, errata, seccomp }
+        Kernel { abi, errata, seccomp, namespaces: false, thread_limit: false }
+    }
+
+    /// The same kernel, where a worker can be put into namespaces, in which a limit of threads binds or does not.
+    pub const fn with_namespaces(self, thread_limit: bool) -> Kernel {
+        Kernel { namespaces: true, thread_limit, ..self }
     }
 
     /// Whether its Landlock is known to have the fix of an erratum.
@@ -108,12 +115,12 @@ pub struct Plan {
     pub ruleset: Option<RulesetPlan>,
     /// For seccomp; `None` where it has nothing to hold.
     pub filter: Option<FilterPlan>,
+    /// `process`: the namespaces that a worker gets.
+    pub namespaces: Option<NamespacesPlan>,
     /// `process`: the capabilities that a worker keeps, if it had them; all others are dropped.
     pub capabilities: Vec<Capability>,
-    /// `process`: the wall time of a call.
-    pub timeout: Option<Duration>,
-    /// `process`: `RLIMIT_AS`, in bytes.
-    pub memory: Option<u64>,
+    /// `process`: how much a call may use; nothing is limited elsewhere.
+    pub limits: Limits,
     /// `process`: the variables to pass.
     pub env: Vec<String>,
     /// `process`: what becomes of stdout and stderr.
@@ -159,6 +166,9 @@ impl fmt::Display for Unenforceable {
             _ => f.write_str("no layer that this version has on this kernel holds ")?,
         }
         f.write_str(&self.promises())?;
+        if let Some(lost) = self.lost.iter().find(|lost| lost.could.iter().any(Layer::is_namespaces)) {
+            write!(f, " ({})", lost.needs())?;
+        }
         match self.strict {
             true => f.write_str("; drop `strict`, or write `best_effort`, if less is acceptable"),
             false => f.write_str("; write `best_effort` if less is acceptable"),
@@ -191,12 +201,15 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
     let (mut held, mut lost) = (BTreeMap::new(), Vec::new());
     let all = promises(policy, written, placement);
     for promise in all.into_iter().filter(|promise| !is_open(*promise, policy, kernel)) {
-        let could = layers(promise, policy, placement, sockets);
-        let mut by: Vec<Layer> =
-            could.iter().copied().filter(|layer| layer.is_there(kernel, placement)).collect();
-        if refuses_too_much(promise, policy) {
-            // For want of the other alone.
-            by.truncate(1);
+        let mut could = layers(promise, policy, placement, sockets);
+        could.extend(namespaces::layer(promise, policy, sockets));
+        let is_there = |layer: &Layer| {
+            layer.is_there(kernel, placement) && (policy.namespaces || !layer.is_namespaces())
+        };
+        let mut by: Vec<Layer> = could.iter().copied().filter(is_there).collect();
+        if refuses_too_much(promise, policy) && by.iter().any(|layer| *layer != Layer::Filter) {
+            // For want of the others alone.
+            by.retain(|layer| *layer != Layer::Filter);
         }
         match by.is_empty() {
             false => drop(held.insert(promise, by)),
@@ -210,16 +223,21 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
     }
     let process = placement == Placement::Process;
     let ruleset = RulesetPlan::holding(&held, policy, kernel);
+    let namespaces = NamespacesPlan::holding(&held, policy, sockets);
     let errata = Erratum::of(kernel, ruleset.as_ref(), policy, placement);
     Ok(Plan {
         placement,
         kernel,
         filter: FilterPlan::holding(&held, policy, placement),
-        capabilities: if process { Capability::needed_by(policy) } else { Vec::new() },
+        capabilities: match &namespaces {
+            None if process => Capability::needed_by(policy),
+            // Those of a user namespace are good for nothing outside.
+            _ => Vec::new(),
+        },
+        namespaces,
         errata,
         ruleset,
-        timeout: timeout(policy).filter(|_| process),
-        memory: memory(policy).filter(|_| process),
+        limits: if process { Limits::of(policy) } else { Limits::default() },
         env: if process { policy.env.clone() } else { Vec::new() },
         stdio: policy.stdio,
         files: policy.names_files(),
@@ -282,8 +300,13 @@ fn named_limits(written: &Policy) -> Vec<Promise> {
     let named = [
         (matches!(written.memory, Some(Memory::Bytes(_))), Promise::Memory),
         (matches!(written.timeout, Some(Timeout::After(_))), Promise::Timeout),
+        (written.cpu.is_some(), Promise::Cpu),
+        (written.open_files.is_some(), Promise::OpenFiles),
+        (written.file_size.is_some(), Promise::FileSize),
         (!written.env.is_empty(), Promise::Environment),
         (matches!(written.stdio, Stdio::Null | Stdio::Capture), Promise::HostStdio),
+        (written.namespaces, Promise::OwnNamespaces),
+        (written.threads.is_some(), Promise::Threads),
     ];
     named.into_iter().filter(|(is_named, _)| *is_named).map(|(_, promise)| promise).collect()
 }
@@ -296,12 +319,19 @@ fn promises_of_a_worker(policy: &Policy) -> Vec<Promise> {
     if !policy.names_right(Access::EXECUTE) {
         all.push(Promise::NewProcesses);
     }
-    if memory(policy).is_some() {
+    let limits = Limits::of(policy);
+    if limits.memory.is_some() {
         all.extend([Promise::Memory, Promise::UncountedMemory]);
     }
-    if timeout(policy).is_some() {
-        all.push(Promise::Timeout);
-    }
+    let limited = [
+        (limits.timeout.is_some(), Promise::Timeout),
+        (limits.cpu.is_some(), Promise::Cpu),
+        (limits.open_files.is_some(), Promise::OpenFiles),
+        (limits.file_size.is_some(), Promise::FileSize),
+        (policy.threads.is_some(), Promise::Threads),
+        (policy.namespaces, Promise::OwnNamespaces),
+    ];
+    all.extend(limited.into_iter().filter(|(is_limited, _)| *is_limited).map(|(_, promise)| promise));
     if policy.stdio != Stdio::Inherit && !policy.is_program {
         all.push(Promise::HostStdio);
     }
@@ -380,9 +410,13 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
             vec![Layer::LandlockWithout(Erratum::Whiteouts), Layer::Filter]
         }
         Promise::Whiteouts => vec![Layer::Landlock(1), Layer::Filter],
-        Promise::Memory => vec![Layer::Rlimit],
+        Promise::Memory | Promise::OpenFiles | Promise::FileSize => vec![Layer::Rlimit],
+        Promise::Cpu => vec![Layer::Forkserver, Layer::Rlimit],
         Promise::Timeout => vec![Layer::Forkserver],
         Promise::HostStdio | Promise::Environment => vec![Layer::Nothing],
+        Promise::Threads if policy.threads == Some(1) => or_default_deny(None),
+        // A filter cannot count. For the rest see `namespaces`.
+        Promise::Threads | Promise::OwnNamespaces => Vec::new(),
     }
 }
 
@@ -395,27 +429,16 @@ fn is_about_files(promise: Promise) -> bool {
 /// Whether the attribute names this kind of access, or a limit in a placement that has none.
 fn is_named(promise: Promise, policy: &Policy, placement: Placement) -> bool {
     match promise {
-        Promise::Memory | Promise::Timeout | Promise::Environment | Promise::HostStdio => {
-            placement != Placement::Process
-        }
+        Promise::OwnNamespaces | Promise::Threads => true,
+        Promise::Memory
+        | Promise::Timeout
+        | Promise::Cpu
+        | Promise::OpenFiles
+        | Promise::FileSize
+        | Promise::Environment
+        | Promise::HostStdio => placement != Placement::Process,
         Promise::File(right) => policy.names_right(right),
         Promise::Port(access) => policy.names_port(access),
         _ => false,
-    }
-}
-
-fn timeout(policy: &Policy) -> Option<Duration> {
-    match policy.timeout {
-        None => Some(DEFAULT_TIMEOUT),
-        Some(Timeout::After(limit)) => Some(limit),
-        Some(Timeout::Never) => None,
-    }
-}
-
-fn memory(policy: &Policy) -> Option<u64> {
-    match policy.memory {
-        None => Some(DEFAULT_MEMORY),
-        Some(Memory::Bytes(bytes)) => Some(bytes),
-        Some(Memory::Unlimited) => None,
     }
 }

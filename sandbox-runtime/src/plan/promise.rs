@@ -43,6 +43,16 @@ pub enum Promise {
     UncountedMemory,
     /// At most so much wall time.
     Timeout,
+    /// At most so much processor time.
+    Cpu,
+    /// At most so many descriptors.
+    OpenFiles,
+    /// No file is made longer than this.
+    FileSize,
+    /// At most so many threads.
+    Threads,
+    /// Mounts, processes, network, System V objects and host name of its own.
+    OwnNamespaces,
     /// The host's terminal and output streams cannot be reached.
     HostStdio,
     /// No environment variables but the named.
@@ -76,6 +86,11 @@ impl fmt::Display for Promise {
                 f.write_str("no memory that the limit does not count (memfd, System V)")
             }
             Promise::Timeout => f.write_str("at most the given wall time"),
+            Promise::Cpu => f.write_str("at most the given processor time"),
+            Promise::OpenFiles => f.write_str("at most the given number of descriptors"),
+            Promise::FileSize => f.write_str("no file longer than the given size"),
+            Promise::Threads => f.write_str("at most the given number of threads"),
+            Promise::OwnNamespaces => f.write_str("namespaces of its own"),
             Promise::HostStdio => f.write_str("the host's terminal and output streams are out of reach"),
             Promise::Environment => f.write_str("no environment variables but the named"),
         }
@@ -98,6 +113,11 @@ pub enum Layer {
     Forkserver,
     /// The worker was given nothing else.
     Nothing,
+    /// Namespaces of the worker's own, by way of an unprivileged user namespace.
+    Namespaces,
+    /// `RLIMIT_NPROC` in a user namespace of the worker's own, which counts nobody else (Linux 5.14) and does not bind
+    /// who is root outside.
+    NamespaceRlimit,
 }
 
 impl Layer {
@@ -109,7 +129,14 @@ impl Layer {
             // Without a filter a worker could stop the forkserver that is to kill it.
             Layer::Forkserver => placement == Placement::Process && kernel.seccomp,
             Layer::Rlimit | Layer::Nothing => placement == Placement::Process,
+            Layer::Namespaces => kernel.namespaces && placement == Placement::Process,
+            Layer::NamespaceRlimit => kernel.thread_limit && placement == Placement::Process,
         }
+    }
+
+    /// Whether it is there only for a policy that says `namespaces`.
+    pub(super) fn is_namespaces(&self) -> bool {
+        matches!(self, Layer::Namespaces | Layer::NamespaceRlimit)
     }
 }
 
@@ -149,6 +176,11 @@ impl Lost {
                     format!("the fix of Landlock's erratum {}", erratum.number())
                 }
                 Layer::Filter => "seccomp filters".into(),
+                Layer::Namespaces => "`namespaces` and a system that lets this user have them".into(),
+                Layer::NamespaceRlimit => {
+                    "`namespaces`, Linux 5.14, a system that lets this user have them, and another user than root"
+                        .into()
+                }
                 Layer::Rlimit | Layer::Forkserver | Layer::Nothing => "placement `process`".into(),
             })
             .collect();

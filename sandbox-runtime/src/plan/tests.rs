@@ -3,6 +3,7 @@
 use super::*;
 use crate::policy::{Preset, optional};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const PLACEMENTS: [Placement; 3] = [Placement::Process, Placement::Thread, Placement::InPlace];
 /// From no Landlock to the newest, and one that nobody knows yet.
@@ -59,6 +60,7 @@ const HOLDERS_OF_A_WORKER: &[(Promise, &[Layer])] = &[
     (Promise::OtherSystemCalls, &[Layer::Filter]),
     (Promise::UncountedMemory, &[Layer::Filter]),
     (Promise::Memory, &[Layer::Rlimit]),
+    (Promise::OpenFiles, &[Layer::Rlimit]),
     (Promise::Timeout, &[Layer::Forkserver]),
     (Promise::HostStdio, &[Layer::Nothing]),
     (Promise::Environment, &[Layer::Nothing]),
@@ -90,6 +92,8 @@ fn there(layers: &[Layer], abi: u32, seccomp: bool) -> Vec<Layer> {
         // Without, a worker can stop it by a signal.
         Layer::Forkserver => seccomp,
         Layer::Rlimit | Layer::Nothing => true,
+        // Asked for by name: see `namespaces`.
+        Layer::Namespaces | Layer::NamespaceRlimit => false,
     };
     layers.iter().copied().filter(there).collect()
 }
@@ -400,6 +404,9 @@ fn with(mut policy: Policy, grant: &Policy) -> Policy {
     // A limit that is taken away is no promise either.
     policy.timeout = grant.timeout.or(policy.timeout);
     policy.memory = grant.memory.or(policy.memory);
+    policy.cpu = grant.cpu.or(policy.cpu);
+    policy.open_files = grant.open_files.or(policy.open_files);
+    policy.file_size = grant.file_size.or(policy.file_size);
     policy
 }
 
@@ -466,11 +473,16 @@ fn what_is_held_is_handed_over() {
                     other => panic!("{other:?} is nothing that the filter refuses"),
                 }
             }
-            if layers == &[Layer::Rlimit] {
-                assert!(plan.memory.is_some(), "{what}");
-            }
-            if layers == &[Layer::Forkserver] {
-                assert!(plan.timeout.is_some(), "{what}");
+            if layers.contains(&Layer::Rlimit) || layers.contains(&Layer::Forkserver) {
+                let limits = plan.limits;
+                match promise {
+                    Promise::Memory => assert!(limits.memory.is_some(), "{what}"),
+                    Promise::OpenFiles => assert!(limits.open_files.is_some(), "{what}"),
+                    Promise::FileSize => assert!(limits.file_size.is_some(), "{what}"),
+                    Promise::Cpu => assert!(limits.cpu.is_some(), "{what}"),
+                    Promise::Timeout => assert!(limits.timeout.is_some(), "{what}"),
+                    other => panic!("{other:?} is no limit"),
+                }
             }
         }
     });
@@ -603,18 +615,34 @@ fn two_words_for_one_right_make_one_plan() {
 
 #[test]
 fn limits_are_a_workers() {
-    let policy = Policy::new().env(["LANG"]).timeout(Duration::from_secs(1)).memory(1u64 << 20);
+    let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+    let policy = Policy::new().env(["LANG"]).timeout(minute).memory(1u64 << 20);
+    let policy = policy.cpu(second).open_files(16).file_size(1 << 10);
     let worker = plan(&policy, Placement::Process, kernel(NEWEST_ABI)).unwrap();
-    let limits = (worker.timeout, worker.memory, worker.env);
-    assert_eq!(limits, (Some(Duration::from_secs(1)), Some(1 << 20), vec!["LANG".to_owned()]));
+    let limits = Limits {
+        timeout: Some(minute),
+        cpu: Some(second),
+        memory: Some(1 << 20),
+        open_files: Some(16),
+        file_size: Some(1 << 10),
+    };
+    assert_eq!((worker.limits, worker.env), (limits, vec!["LANG".to_owned()]));
     for placement in [Placement::Thread, Placement::InPlace] {
         // Named, and not to be had there: an error, not silence.
         let error = plan(&policy, placement, kernel(NEWEST_ABI)).unwrap_err();
         let lost: Vec<Promise> = error.lost.iter().map(|lost| lost.promise).collect();
-        assert_eq!(lost, [Promise::Memory, Promise::Timeout, Promise::Environment], "{placement}");
+        let limits = [
+            Promise::Memory,
+            Promise::Timeout,
+            Promise::Cpu,
+            Promise::OpenFiles,
+            Promise::FileSize,
+            Promise::Environment,
+        ];
+        assert_eq!(lost, limits, "{placement}");
         assert!(error.lost.iter().all(|lost| lost.to_string().contains("needs placement `process`")));
         let lenient = plan(&policy.clone().best_effort(), placement, kernel(NEWEST_ABI)).unwrap();
-        assert_eq!((lenient.timeout, lenient.memory, lenient.env), (None, None, Vec::new()), "{placement}");
+        assert_eq!((lenient.limits, lenient.env), (Limits::default(), Vec::new()), "{placement}");
         // What a preset passes to a worker is there already.
         assert!(plan(&Policy::new().preset(Preset::Locale), placement, kernel(NEWEST_ABI)).is_ok());
     }
@@ -655,13 +683,29 @@ fn capabilities_are_kept_for_what_cannot_be_used_without() {
     assert_eq!(thread.capabilities, nothing);
 }
 
+/// The kernel's own limit stands behind the forkserver's.
+#[test]
+fn processor_time_is_held_twice() {
+    let held = |policy: Policy| lenient(policy, 1).held.remove(&Promise::Cpu);
+    let limited = Policy::new().cpu(Duration::from_millis(100));
+    assert_eq!(held(limited), Some(vec![Layer::Forkserver, Layer::Rlimit]));
+    assert_eq!(held(Policy::new()), None);
+}
+
 #[test]
 fn default_limits_of_a_function_and_of_main() {
     let default = lenient(Policy::new(), 1);
-    assert_eq!((default.timeout, default.memory), (Some(DEFAULT_TIMEOUT), Some(DEFAULT_MEMORY)));
+    let limits = Limits {
+        timeout: Some(DEFAULT_TIMEOUT),
+        memory: Some(DEFAULT_MEMORY),
+        open_files: Some(DEFAULT_OPEN_FILES),
+        ..Limits::default()
+    };
+    assert_eq!(default.limits, limits);
     let program = lenient(Policy::for_program(), 1);
-    assert_eq!((program.timeout, program.memory), (None, None));
-    let of_functions = [Promise::Timeout, Promise::Memory, Promise::Environment, Promise::HostStdio];
+    assert_eq!(program.limits, Limits::default());
+    let of_functions =
+        [Promise::Timeout, Promise::Memory, Promise::OpenFiles, Promise::Environment, Promise::HostStdio];
     assert!(of_functions.iter().all(|promise| !program.held.contains_key(promise)));
 }
 

@@ -26,6 +26,13 @@ fn keys(policy: &Policy) -> Vec<String> {
     keys.extend(preset_key(policy));
     keys.extend(policy.timeout.map(|limit| format!("timeout = \"{}\"", timeout(limit))));
     keys.extend(policy.memory.map(|limit| format!("memory = \"{}\"", memory(limit))));
+    keys.extend(policy.cpu.map(|limit| format!("cpu = \"{}\"", duration(limit))));
+    keys.extend(policy.open_files.map(|most| format!("open_files = {most}")));
+    keys.extend(policy.file_size.map(|bytes| format!("file_size = \"{}\"", size(bytes))));
+    keys.extend(policy.threads.map(|most| format!("threads = {most}")));
+    if policy.namespaces {
+        keys.push("namespaces".into());
+    }
     keys.extend(key("env", policy.env.iter().map(|name| format!("{name:?}")).collect()));
     keys.extend(stdio(policy.stdio).map(|word| format!("stdio = \"{word}\"")));
     match policy.demand {

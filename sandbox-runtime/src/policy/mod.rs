@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A policy: what is granted, and the limits. Everything else is refused where it can be.
 ///
@@ -37,6 +38,11 @@ pub struct Policy {
     pub(crate) presets: BTreeSet<Preset>,
     pub(crate) timeout: Option<Timeout>,
     pub(crate) memory: Option<Memory>,
+    pub(crate) cpu: Option<Duration>,
+    pub(crate) open_files: Option<u64>,
+    pub(crate) file_size: Option<u64>,
+    pub(crate) threads: Option<u64>,
+    pub(crate) namespaces: bool,
     pub(crate) env: Vec<String>,
     pub(crate) stdio: Stdio,
     pub(crate) demand: Demand,
@@ -106,7 +112,7 @@ pub(crate) enum Demand {
 }
 
 impl Policy {
-    /// Grants nothing, with the default limits of a function: 30 s and 1 GiB in `process`.
+    /// Grants nothing, with the default limits of a function: in `process` 30 s, 1 GiB and 256 descriptors.
     pub fn new() -> Policy {
         Policy::default()
     }
@@ -200,6 +206,40 @@ impl Policy {
         self
     }
 
+    /// Limits the processor time of a worker, of all its threads together. `process` only.
+    pub fn cpu(mut self, limit: Duration) -> Policy {
+        self.cpu = Some(limit);
+        self
+    }
+
+    /// Limits how many descriptors a worker can have beside those that it begins with (`RLIMIT_NOFILE`).
+    /// `process` only.
+    pub fn open_files(mut self, most: u64) -> Policy {
+        self.open_files = Some(most);
+        self
+    }
+
+    /// Limits how long a worker can make a file, in bytes (`RLIMIT_FSIZE`). `process` only.
+    pub fn file_size(mut self, bytes: u64) -> Policy {
+        self.file_size = Some(bytes);
+        self
+    }
+
+    /// Limits how many threads a body may have, itself and the threads of its children counted. More than one needs
+    /// [`namespaces`](Policy::namespaces), and Linux 5.14, and does not bind root: else it is an error. `process` only.
+    pub fn threads(mut self, most: u64) -> Policy {
+        self.threads = Some(most);
+        self
+    }
+
+    /// Puts a worker into namespaces of its own, as one more layer: with a root that holds nothing but the granted
+    /// paths, and processes, System V objects, a host name and, where no network is granted, a network of its own. An
+    /// error where the system does not let this user have them. `process` only.
+    pub fn namespaces(mut self) -> Policy {
+        self.namespaces = true;
+        self
+    }
+
     /// Passes environment variables to a worker; none by default. `process` only.
     pub fn env(mut self, names: impl Names) -> Policy {
         names.for_each(&mut |name| self.env.push(name.to_owned()));
@@ -244,7 +284,18 @@ impl Policy {
 
     /// Without what only a worker can be held to, for a call that shares an outer worker's fate.
     pub(crate) fn without_limits(&self) -> Policy {
-        Policy { timeout: None, memory: None, env: Vec::new(), stdio: Stdio::Relay, ..self.clone() }
+        Policy {
+            timeout: None,
+            memory: None,
+            cpu: None,
+            open_files: None,
+            file_size: None,
+            threads: None,
+            namespaces: false,
+            env: Vec::new(),
+            stdio: Stdio::Relay,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn names_files(&self) -> bool {

@@ -7,6 +7,7 @@ pub(crate) mod each_thread;
 pub(crate) mod fork_mark;
 pub(crate) mod image;
 pub(crate) mod landlock;
+pub(crate) mod namespaces;
 pub(crate) mod process;
 pub(crate) mod seccomp;
 pub(crate) mod signalfd;

@@ -7,6 +7,7 @@ use rustix::process::Pid;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 /// Which side of a fork this is.
 pub(crate) enum Fork {
@@ -42,6 +43,8 @@ pub(crate) struct Ended {
     pub(crate) status: i32,
     /// The most memory that was resident, in KiB.
     pub(crate) max_rss: u64,
+    /// The processor time that it and the children that it waited for used.
+    pub(crate) cpu: Duration,
 }
 
 impl Ended {
@@ -59,7 +62,25 @@ pub(crate) fn reap_any() -> Option<Ended> {
     let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::__WALL, usage.as_mut_ptr()) };
     // SAFETY: all-zero is a valid value, and the kernel wrote a whole one if it wrote.
     let usage = unsafe { usage.assume_init() };
-    Some(Ended { pid: positive(pid)?, status, max_rss: usage.ru_maxrss.unsigned_abs() })
+    let cpu = time(usage.ru_utime).saturating_add(time(usage.ru_stime));
+    Some(Ended { pid: positive(pid)?, status, max_rss: usage.ru_maxrss.unsigned_abs(), cpu })
+}
+
+fn time(value: libc::timeval) -> Duration {
+    let (seconds, microseconds) = (value.tv_sec.unsigned_abs(), value.tv_usec.unsigned_abs());
+    Duration::from_secs(seconds).saturating_add(Duration::from_micros(microseconds))
+}
+
+/// The processor time that all threads of a process have used so far (`clock_getcpuclockid(3)`); `None` where it has
+/// ended.
+pub(crate) fn cpu_time(pid: Pid) -> Option<Duration> {
+    // What that function computes: `MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)` of the kernel.
+    let clock = !pid.as_raw_nonzero().get() << 3 | 2;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec; a clock that is none is refused.
+    let asked = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    let nanoseconds = u32::try_from(time.tv_nsec).ok()?;
+    (asked == 0).then(|| Duration::new(time.tv_sec.unsigned_abs(), nanoseconds))
 }
 
 /// Waits until a child has ended; false if there is none.
@@ -97,6 +118,12 @@ pub(crate) fn reset_signals() {
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     unblock_signals();
+}
+
+/// Has the kernel answer `EFBIG` where it would kill (`SIGXFSZ`).
+pub(crate) fn ignore_too_long_files() {
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// The ordinary policy for processor, disk and want of memory, where the host has a better one: what runs away in a
@@ -251,6 +278,13 @@ pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
         libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &raw mut length)
     };
     if asked < 0 { Err(io::Error::last_os_error()) } else { Ok(peer) }
+}
+
+/// How many processors there may be.
+pub(crate) fn processors() -> u32 {
+    // SAFETY: takes an integer.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) };
+    u32::try_from(count).unwrap_or(1).max(1)
 }
 
 /// The size of a page, in bytes. Not rustix's, which reads the auxiliary vector in a way that crashes under valgrind.

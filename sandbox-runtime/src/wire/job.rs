@@ -3,8 +3,8 @@
 use super::frame::{HEADER, Kind, header};
 use super::{MOST_FDS, send};
 use crate::codec::Outgoing;
-use crate::enforce::{Filter, Locks, Recipe};
-use crate::plan::{Capability, RulesetPlan};
+use crate::enforce::{Filter, Locks, Namespaces, Recipe};
+use crate::plan::{Capability, Limits, RulesetPlan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags};
@@ -29,12 +29,12 @@ pub(crate) struct Job {
     /// A ruleset to make, of whose paths descriptors come.
     pub(crate) recipe: Option<RulesetPlan>,
     pub(crate) filter: Option<Filter>,
+    pub(crate) namespaces: Option<Namespaces>,
     /// The capabilities to keep.
     pub(crate) capabilities: Vec<Capability>,
     /// Whether it may look at itself in `/proc`.
     pub(crate) grants_proc: bool,
-    /// `RLIMIT_AS`.
-    pub(crate) memory: Option<u64>,
+    pub(crate) limits: Limits,
     pub(crate) env: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -148,6 +148,7 @@ impl Received {
             ruleset,
             recipe: recipe.transpose()?,
             filter: job.filter.clone(),
+            namespaces: job.namespaces.clone(),
             capabilities: job.capabilities.clone(),
         };
         Ok(Received { job, arguments, stdio, directory, locks, fds })

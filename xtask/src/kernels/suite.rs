@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 /// Tests that do not run in a guest, and why: whole binaries, or parts of them (`binary::part of a name`).
 pub const LEFT_OUT: &[(&str, &str)] = &[
     ("leaks", "many calls, whatever the kernel"),
+    ("hostile_output::many_attacks", "likewise"),
+    ("namespaces::a_thousand", "likewise"),
     ("errors::memory_over_the_limit", "as old as any kernel"),
     ("forkserver::a_big_heap", "more memory than a guest has"),
     ("stdio::flood", "megabytes through pipes, whatever the kernel"),

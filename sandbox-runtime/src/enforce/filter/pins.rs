@@ -14,12 +14,14 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Pins {
     /// Refuse new processes.
     processes: bool,
+    /// Refuse new threads too.
+    threads: bool,
     signals: Signals,
 }
 
 impl Pins {
     pub(super) fn of(plan: &FilterPlan) -> Option<Pins> {
-        let pins = Pins { processes: plan.processes, signals: plan.signals };
+        let pins = Pins { processes: plan.processes, threads: plan.threads, signals: plan.signals };
         (plan.mark == Placement::Process).then_some(pins)
     }
 
@@ -33,6 +35,7 @@ impl Pins {
     fn cases(self, name: &str, worker: u32, forkserver: u32) -> Vec<Case> {
         let refuse = |all_of: Vec<Test>| Case { all_of, then: EPERM };
         match name {
+            "clone" | "fork" | "vfork" if self.threads => vec![refuse(Vec::new())],
             "clone" if self.processes => vec![refuse(vec![Test::has_none(0, libc::CLONE_THREAD as u32)])],
             "fork" | "vfork" if self.processes => vec![refuse(Vec::new())],
             "kill" | "tkill" | "tgkill" | "rt_sigqueueinfo" | "rt_tgsigqueueinfo" => match self.signals {

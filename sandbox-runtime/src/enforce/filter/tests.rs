@@ -43,9 +43,11 @@ fn nothing(mark: Placement) -> FilterPlan {
         truncate: true,
         whiteout: true,
         paths: true,
+        write: true,
         ioctl: true,
         uncounted_memory: true,
         processes: true,
+        threads: true,
         signals: Signals::ToItself,
     }
 }
@@ -62,9 +64,11 @@ fn most(mark: Placement) -> FilterPlan {
         truncate: false,
         whiteout: false,
         paths: false,
+        write: false,
         ioctl: false,
         uncounted_memory: false,
         processes: false,
+        threads: false,
         signals: Signals::NotToTheForkserver,
     }
 }

@@ -1,0 +1,72 @@
+//! Sets a worker's resource limits, once and for good (`setrlimit(2)`).
+
+use crate::plan::Limits;
+use crate::sys::process;
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::collections::VecDeque;
+use std::io;
+
+/// A worker's stdin, stdout, stderr and the channel to its host.
+const OWN: u64 = 4;
+/// Timers and queued signals, which the kernel counts by user: a worker must not take those of its host.
+const PENDING: u64 = 1024;
+
+/// Sets all of them; `handed_over` are the descriptors that the body finds beside the worker's own.
+pub(crate) fn apply(limits: &Limits, handed_over: &VecDeque<OwnedFd>) -> io::Result<()> {
+    // 0 would not keep a core dump from a program that the kernel starts for it (core(5)).
+    set(Resource::Core, 1)?;
+    // In whole seconds, as the kernel counts; finer, the forkserver does.
+    let seconds = limits.cpu.map(|limit| limit.as_secs().saturating_add(1));
+    let open_files = limits.open_files.map(|most| first_too_many(most, handed_over));
+    let limits = [
+        (Resource::As, limits.memory),
+        (Resource::Cpu, seconds),
+        (Resource::Nofile, open_files),
+        (Resource::Fsize, limits.file_size),
+        (Resource::Sigpending, limits.memory.map(|_| PENDING)),
+    ];
+    for (resource, most) in limits.into_iter().filter_map(|(resource, most)| Some((resource, most?))) {
+        set(resource, most)?;
+        if resource == Resource::Fsize {
+            process::ignore_too_long_files();
+        }
+    }
+    Ok(())
+}
+
+/// Soft and hard in one. A limit that is lower already stays: only privileges could raise it.
+fn set(resource: Resource, most: u64) -> io::Result<()> {
+    let most = Some(getrlimit(resource).maximum.map_or(most, |present| present.min(most)));
+    Ok(setrlimit(resource, Rlimit { current: most, maximum: most })?)
+}
+
+/// The kernel compares the number of a new descriptor, which is the lowest that is free.
+fn first_too_many(most: u64, handed_over: &VecDeque<OwnedFd>) -> u64 {
+    let mut taken: Vec<u64> = handed_over.iter().map(|fd| fd.as_raw_fd().unsigned_abs().into()).collect();
+    taken.sort_unstable();
+    // Those below are in the way, so that the limit is further up.
+    taken
+        .into_iter()
+        .fold(OWN.saturating_add(most), |limit, number| limit.saturating_add(u64::from(number < limit)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::OFlags;
+
+    #[test]
+    fn descriptors_that_are_there_do_not_count() {
+        let opened = || rustix::fs::open("/", OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
+        let at = |number| rustix::io::fcntl_dupfd_cloexec(opened(), number).unwrap();
+        let (near, far) = (at(100), at(500));
+        assert_eq!(first_too_many(10, &VecDeque::new()), 14);
+        let between = u64::from(near.as_raw_fd().unsigned_abs());
+        let both = VecDeque::from([far, near]);
+        assert_eq!(first_too_many(between - OWN, &both), between, "below both");
+        assert_eq!(first_too_many(between - OWN + 1, &both), between + 2, "over the first");
+        assert_eq!(first_too_many(1000, &both), 1006);
+        assert_eq!(first_too_many(u64::MAX, &both), u64::MAX);
+    }
+}

@@ -1,0 +1,87 @@
+//! Who tries the same in no sandbox: this program, started once more, which forks a child for each attempt. Such a
+//! child has one thread and may do what cannot be undone.
+
+use crate::attempt::{self, Found};
+use crate::sys;
+use crate::world::World;
+use rustix::pipe::{PipeFlags, pipe_with};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+const OUTSIDE: &str = "SANDBOXED_ESCAPE_OUTSIDE";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
+    Free,
+    /// Restricted as the attempt says.
+    InPlace,
+}
+
+struct Server {
+    to: ChildStdin,
+    from: Lines<BufReader<ChildStdout>>,
+}
+
+static SERVER: OnceLock<Mutex<Server>> = OnceLock::new();
+
+/// Starts the one.
+pub fn start(world: &World) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(OUTSIDE, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let child = command.spawn().expect("this program");
+    let mut to = child.stdin.unwrap();
+    writeln!(to, "{}", serde_json::to_string(world).unwrap()).unwrap();
+    let from = BufReader::new(child.stdout.unwrap()).lines();
+    assert!(SERVER.set(Mutex::new(Server { to, from })).is_ok());
+}
+
+/// Tries an attempt there.
+pub fn attempt(index: usize, how: How) -> Found {
+    let mut server = SERVER.get().expect("it was started").lock().unwrap();
+    writeln!(server.to, "{}", serde_json::to_string(&(index, how)).unwrap()).unwrap();
+    let line = server.from.next().expect("an answer").unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+/// Serves until the host ends, where this program was started for that.
+pub fn serve() -> bool {
+    if std::env::var_os(OUTSIDE).is_none() {
+        return false;
+    }
+    let mut lines = std::io::stdin().lines();
+    let world: World = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    for line in lines {
+        let (index, how) = serde_json::from_str(&line.unwrap()).unwrap();
+        println!("{}", serde_json::to_string(&in_child(index, how, &world)).unwrap());
+    }
+    true
+}
+
+fn in_child(index: usize, how: How, world: &World) -> Found {
+    let (mut from, to): (std::fs::File, std::fs::File) = {
+        let (from, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+        (from.into(), to.into())
+    };
+    let child = sys::fork(|| {
+        // What it does to its group or terminal stays with it; what it prints is no answer.
+        rustix::process::setsid().unwrap();
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+        sys::replace(0, &null);
+        sys::replace(1, &null);
+        let found = attempt::alone(&crate::attempts()[index], world, how);
+        serde_json::to_writer(&to, &found).unwrap();
+    });
+    drop(to);
+    let status = sys::wait_for(child);
+    let mut text = String::new();
+    // What it left behind may keep the other end: then there is no end, but all that there is.
+    let read = from.read_to_string(&mut text);
+    match (status.signal(), serde_json::from_str(&text)) {
+        (Some(signal), _) => Found::Signal(signal),
+        (None, Ok(found)) => found,
+        (None, Err(_)) => Found::Broken(format!("{status}, {read:?}: {text}")),
+    }
+}
