@@ -27,6 +27,7 @@ fn with_mimalloc() {
     assert_runs(env!("CARGO_BIN_EXE_mimalloc"));
 }
 
+#[cfg(feature = "jemalloc")]
 #[test]
 fn with_jemalloc() {
     assert_runs(env!("CARGO_BIN_EXE_jemalloc"));
