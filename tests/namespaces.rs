@@ -302,6 +302,26 @@ fn what_a_grant_reaches_stays_the_hosts() {
     assert_eq!(shared(Policy::new().allow(sandboxed::Allow::Signal)), ["pid"]);
 }
 
+#[sandboxed(namespaces, best_effort, unix = path)]
+fn connect(path: &Path) -> Result<Option<i32>, Error> {
+    let connected = std::os::unix::net::UnixStream::connect(path);
+    Ok(connected.err().map(|error| error.raw_os_error().unwrap()))
+}
+
+/// A network of its own is none of pathname sockets, which are files.
+#[test]
+fn granted_sockets_are_reached_from_another_network() {
+    if !are_there() {
+        return;
+    }
+    let files = Files::new();
+    let sockets = ["one/socket", "two/socket"].map(|name| files.at(name));
+    let _listening = sockets.each_ref().map(|path| std::os::unix::net::UnixListener::bind(path).unwrap());
+    assert_eq!(sockets.each_ref().map(|path| connect(path).unwrap()), [None, None]);
+    let outside = seen(&Policy::new().read(files.at("one")), &sockets);
+    assert_eq!(outside, texts(&[Some(""), None]));
+}
+
 /// Of one file of `/proc`, the file; not the directory.
 #[test]
 fn a_file_in_proc_is_the_hosts() {
