@@ -374,10 +374,10 @@ fn signals_reach_nobody_else() {
 fn leave_behind(held: &OwnedFd, end: &str) -> Result<Vec<u32>, Error> {
     let daemon = || {
         rustix::process::setsid().unwrap();
-        sys::fork(|| loop_forever());
+        sys::fork(loop_forever);
     };
     assert!(sys::wait_for(sys::fork(daemon)).success());
-    sys::fork(|| loop_forever());
+    sys::fork(loop_forever);
     let processes = Surroundings::here().processes;
     match end {
         "return" => {}
