@@ -134,7 +134,8 @@
 /// - Mounts: its root has the granted paths and the symbolic links on the way to them. All else is not there (`ENOENT`),
 ///   so that existence and metadata of other files are hidden. Where nothing is granted for writing, mounts are
 ///   read-only (`EROFS`; from Linux 5.12 on). Each grant is a mount: links and renames from one into another fail
-///   (`EXDEV`). The working directory is the caller's if it is there, else `/`. A grant of `/` hides nothing.
+///   (`EXDEV`). The working directory is the caller's if it is there, else `/`. A grant of `/` hides nothing, and a
+///   directory that is handed over leads to what is around it.
 /// - Processes: it sees and signals its own alone, and what it leaves behind ends with it, by the kernel's hand. A grant of
 ///   `/proc` is one of a `/proc` of its own. Not with `allow(signal)`.
 /// - Network: one without anything in it. Not where ports, UDP or abstract sockets are granted: then it is the host's.

@@ -52,6 +52,7 @@ fn rows() -> Vec<(&'static str, Policy, Promise)> {
         ("`process`: wall time", Policy::new(), Promise::Timeout),
         ("`process`: processor time", Policy::new().cpu(Duration::from_secs(1)), Promise::Cpu),
         ("`process`: descriptors", Policy::new(), Promise::OpenFiles),
+        ("`process`: length of files", Policy::new().file_size(1), Promise::FileSize),
         ("`process`, `threads = 1`", Policy::new().threads(1), Promise::Threads),
         ("`process`, `namespaces`: several threads", Policy::new().threads(4).namespaces(), Promise::Threads),
         (
@@ -59,7 +60,6 @@ fn rows() -> Vec<(&'static str, Policy, Promise)> {
             Policy::new().read("/usr").namespaces(),
             Promise::Existence,
         ),
-        ("`process`: length of files", Policy::new().file_size(1), Promise::FileSize),
         ("`process`: new processes and other calls", Policy::new(), Promise::OtherSystemCalls),
     ]
 }

@@ -20,13 +20,7 @@ pub(crate) fn kernel_for(policy: &Policy) -> Result<Kernel, StartError> {
     if !policy.namespaces {
         return Ok(kernel);
     }
-    match namespaces()? {
-        Ok(thread_limit) => Ok(kernel.with_namespaces(thread_limit)),
-        Err(why) => {
-            log::warn!("`namespaces` cannot be had here: {why}");
-            Ok(kernel)
-        }
-    }
+    Ok(namespaces()?.map_or(kernel, |thread_limit| kernel.with_namespaces(thread_limit)))
 }
 
 /// As for [`take`].

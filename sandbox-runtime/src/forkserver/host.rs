@@ -265,6 +265,9 @@ impl Forkserver {
             return Ok(known.clone());
         }
         let answer = self.probe()?;
+        if let Err(why) = &answer {
+            log::warn!("`namespaces` cannot be had here: {why}");
+        }
         Ok(known.insert(answer).clone())
     }
 
