@@ -270,6 +270,42 @@ fn bytes_that_are_no_text_come_through() {
     }
 }
 
+/// What a terminal gets that is the stdout of this test, run again.
+fn on_a_terminal(name: &str) -> Vec<u8> {
+    use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let terminal = openpt(flags).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let mut command = processes::rerun(&std::env::current_exe().unwrap(), name);
+    command.arg("--color=never").stdout(ioctl_tiocgptpeer(&terminal, flags).unwrap());
+    let mut child = command.spawn().unwrap();
+    // Else our copy of the other end would keep it open.
+    drop(command);
+    let mut text = Vec::new();
+    // Ends by EIO, when nobody has the other end.
+    std::io::Read::read_to_end(&mut std::fs::File::from(terminal), &mut text).unwrap_err();
+    assert!(child.wait().unwrap().success(), "{}", text.escape_ascii());
+    text
+}
+
+#[test]
+fn control_characters_reach_no_terminal() {
+    const NAME: &str = "control_characters_reach_no_terminal";
+    if processes::is_rerun(NAME) {
+        println!("host \x1b[31m");
+        default(b"text \x1b[2J\x07\x7f\xc2\x9b31m\n", b"").unwrap();
+        return default(b"bytes \xff\x1b]0;title\x07\xfe\n", b"").unwrap();
+    }
+    if !support::has_abi(1, "a worker that prints") {
+        return;
+    }
+    let text = String::from_utf8(on_a_terminal(NAME)).unwrap();
+    assert!(text.contains("host \x1b[31m"), "the host's own are its business: {text:?}");
+    assert!(text.contains("text \\u{1b}[2J\\u{7}\\u{7f}\\u{9b}31m\r\n"), "{text:?}");
+    assert!(text.contains("bytes \u{fffd}\\u{1b}]0;title\\u{7}\u{fffd}\r\n"), "{text:?}");
+}
+
 #[sandboxed]
 fn print_a_character_in_pieces() -> Result<(), Error> {
     for byte in "\u{1f980}".bytes() {

@@ -9,6 +9,8 @@ use std::io;
 
 /// A worker's stdin, stdout, stderr and the channel to its host.
 const OWN: u64 = 4;
+/// Timers and queued signals, which the kernel counts by user: a worker must not take those of its host.
+const PENDING: u64 = 1024;
 
 /// Sets all of them; `handed_over` are the descriptors that the body finds beside the worker's own.
 pub(crate) fn apply(limits: &Limits, handed_over: &VecDeque<OwnedFd>) -> io::Result<()> {
@@ -22,6 +24,7 @@ pub(crate) fn apply(limits: &Limits, handed_over: &VecDeque<OwnedFd>) -> io::Res
         (Resource::Cpu, seconds),
         (Resource::Nofile, open_files),
         (Resource::Fsize, limits.file_size),
+        (Resource::Sigpending, limits.memory.map(|_| PENDING)),
     ];
     for (resource, most) in limits.into_iter().filter_map(|(resource, most)| Some((resource, most?))) {
         set(resource, most)?;

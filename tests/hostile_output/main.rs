@@ -18,6 +18,7 @@ use holdings::{Held, Holdings};
 use processes::{Process, wait_until};
 use sandboxed::{Error, sandboxed};
 use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
 use step::Step;
 use support::in_child;
 
@@ -47,14 +48,16 @@ fn most_resident() -> u64 {
     this.status("VmHWM").strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
-/// Whether memory says nothing: AddressSanitizer keeps what was freed, and has a shadow of everything.
+/// Whether memory says nothing: AddressSanitizer and valgrind keep what was freed, and have a shadow of everything.
 fn is_memory_hidden(what: &str) -> bool {
-    let hidden = std::env::var_os("ASAN_OPTIONS").is_some();
-    if hidden {
-        eprintln!("not checked: {what}, under AddressSanitizer");
+    let under = ["ASAN_OPTIONS", UNDER_VALGRIND].into_iter().find(|name| std::env::var_os(name).is_some());
+    if let Some(name) = under {
+        eprintln!("not checked: {what}, for {name} is set");
     }
-    hidden
+    under.is_some()
 }
+
+const UNDER_VALGRIND: &str = "SANDBOXED_TEST_UNDER_VALGRIND";
 
 #[test]
 fn every_attack_ends_as_an_error_or_a_value() {
@@ -74,6 +77,24 @@ fn every_attack_ends_as_an_error_or_a_value() {
             assert!(more < 16 << 10, "{more} KiB, for frames of up to {} KiB", LIMIT >> 10);
         }
     });
+}
+
+/// The host alone: the forkserver and its workers are programs that it starts, which valgrind leaves alone.
+#[test]
+#[ignore = "long: a step of its own in .ci/run"]
+fn attacks_do_no_harm_to_memory_under_valgrind() {
+    if !Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        return eprintln!("not checked: valgrind is not installed");
+    }
+    let name = "every_attack_ends_as_an_error_or_a_value";
+    let attacks = processes::rerun(&std::env::current_exe().unwrap(), name);
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--error-exitcode=99"]).arg(attacks.get_program()).args(attacks.get_args());
+    for (name, value) in attacks.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    command.env(UNDER_VALGRIND, "1");
+    processes::assert_passes(command);
 }
 
 /// `SANDBOXED_HOSTILE_CALLS` says how many.
@@ -103,6 +124,45 @@ fn many_attacks_leave_nothing_behind() {
             Held::of(&server).assert_little_more_than(&servers, "forkserver");
         }
     });
+}
+
+#[sandboxed(memory = "unlimited", timeout = "1s")]
+fn relayed(steps: &[Step]) -> Result<(), Error> {
+    steps.iter().for_each(Step::run);
+    Ok(())
+}
+
+#[sandboxed(memory = "unlimited", timeout = "1s", stdio = "capture")]
+fn captured(steps: &[Step]) -> Result<(), Error> {
+    steps.iter().for_each(Step::run);
+    Ok(())
+}
+
+#[test]
+fn prints_without_end_are_relayed_and_kept_in_part_until_the_timeout() {
+    const NAME: &str = "prints_without_end_are_relayed_and_kept_in_part_until_the_timeout";
+    if !processes::is_rerun(NAME) {
+        let mut command = processes::rerun(&std::env::current_exe().unwrap(), NAME);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        return assert_eq!(command.status().unwrap().code(), Some(42), "see with --exact {NAME} --nocapture");
+    }
+    let floods = [&[b'x'; 4096][..], b"\n", &b"\x1b[2J\x07".repeat(500), b"\xf0\x9f\xa6", &[0xff; 9000]];
+    for flood in floods {
+        let steps = [Step::Print(flood.to_vec())];
+        assert!(relayed(&steps).unwrap_err().is_timeout());
+        let error = captured(&steps).unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+        let output = error.output().unwrap();
+        // A flood of single bytes may be slow.
+        for stream in [&output.stdout, &output.stderr] {
+            assert!((1..=64 << 10).contains(&stream.len()), "{} bytes kept", stream.len());
+            assert!(stream.iter().all(|byte| flood.contains(byte)));
+        }
+    }
+    if !is_memory_hidden("how much memory prints take") {
+        assert!(most_resident() < 64 << 10, "{} KiB", most_resident());
+    }
+    sys::exit_now(42)
 }
 
 #[sandboxed(memory = "unlimited", stdio = "null")]
@@ -168,6 +228,9 @@ fn shared_mappings() -> Result<[Vec<String>; 2], Error> {
 /// So the host reads none that changes meanwhile.
 #[test]
 fn a_worker_shares_no_memory() {
+    if !support::has_abi(1, "a worker that reads its mappings") {
+        return;
+    }
     let [before, after] = shared_mappings().unwrap();
     assert_eq!(before, [""; 0]);
     assert_eq!(after.len(), 1, "{after:?}");

@@ -137,6 +137,15 @@ impl Act {
 }
 
 impl Source {
+    pub fn is_opened_for_writing(&self) -> bool {
+        match self {
+            Source::Open(_, flags) | Source::Reopened(_, flags) | Source::Unlinked(_, flags) => {
+                [OFlags::WRONLY, OFlags::RDWR].map(|flag| flag.bits()).contains(&(flags & 3))
+            }
+            _ => false,
+        }
+    }
+
     fn names_a_path(&self) -> bool {
         matches!(self, Source::Open(..) | Source::Reopened(..) | Source::Unlinked(..))
     }

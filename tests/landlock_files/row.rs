@@ -306,6 +306,9 @@ impl Row {
             // There is no process to run it in.
             Act::Execute(_) if !grants(Access::EXECUTE) => Some(libc::EPERM),
             _ if act.names_a_path() && !names_files => Some(libc::EACCES),
+            Act::On(source, _) if source.is_opened_for_writing() && !grants(Access::WRITE_FILE) => {
+                Some(libc::EACCES)
+            }
             Act::On(_, Use::Ioctl(request)) if !HARMLESS.contains(request) && !grants(Access::IOCTL_DEV) => {
                 Some(libc::EACCES)
             }

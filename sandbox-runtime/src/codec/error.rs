@@ -26,8 +26,8 @@ pub enum CodecError {
     /// The value, to be encoded or decoded, is nested deeper than 128 levels, or took too much stack.
     #[error("the value is nested too deeply")]
     TooDeep,
-    /// So many bytes would the elements of a list take, more than a message may have.
-    #[error("a list whose elements take {0} bytes in memory (see `sandboxed::set_frame_limit`)")]
+    /// The elements of the values would take more than so many bytes in memory.
+    #[error("values that take more than {0} bytes in memory (see `sandboxed::set_frame_limit`)")]
     TooLarge(u64),
     /// A length is not the one that the type or the caller's slice has.
     #[error("a length of {found} where {expected} was expected")]

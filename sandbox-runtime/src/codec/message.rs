@@ -105,12 +105,38 @@ impl<'v> Outgoing<'v> {
 pub struct Incoming<'i> {
     rest: &'i [u8],
     fds: VecDeque<OwnedFd>,
+    room: Room,
+}
+
+/// How much memory the elements, fields and entries of the values may take, each as large as its type. One of many bytes
+/// may come as one (an empty option of an array, say), so what a message takes in memory is not bounded by its length.
+#[derive(Debug)]
+pub(super) struct Room {
+    limit: u64,
+    left: u64,
+}
+
+impl Room {
+    /// Takes the place of so many elements of a type.
+    #[inline]
+    pub(super) fn take<T>(&mut self, count: usize) -> Result<(), CodecError> {
+        let size = varint::length(count.saturating_mul(size_of::<T>()));
+        self.left = self.left.checked_sub(size).ok_or(CodecError::TooLarge(self.limit))?;
+        Ok(())
+    }
 }
 
 impl<'i> Incoming<'i> {
-    /// Reads these bytes, with these descriptors.
+    /// Reads these bytes, with these descriptors. Elements of values may take as much memory as the longest
+    /// [frame](crate::frame_limit).
     pub fn new(bytes: &'i [u8], fds: impl Into<VecDeque<OwnedFd>>) -> Self {
-        Self { rest: bytes, fds: fds.into() }
+        let limit = crate::wire::frame_limit();
+        Self { rest: bytes, fds: fds.into(), room: Room { limit, left: limit } }
+    }
+
+    /// Elements of values may take so much memory, in bytes.
+    pub(crate) fn with_room(self, limit: u64) -> Self {
+        Self { room: Room { limit, left: limit }, ..self }
     }
 
     /// Takes a length and that many bytes, without a copy.
@@ -128,7 +154,7 @@ impl<'i> Incoming<'i> {
     ///
     /// Any [`CodecError`] but those that concern descriptors or trailing bytes.
     pub fn take_value<T: Deserialize<'i>>(&mut self) -> Result<T, CodecError> {
-        reader::read(&mut self.rest)
+        reader::read(&mut self.rest, &mut self.room)
     }
 
     /// Takes the byte that says yes or no.
@@ -137,9 +163,12 @@ impl<'i> Incoming<'i> {
     }
 
     /// Takes the count of a sequence's elements, each of which takes a byte or a descriptor.
-    pub(super) fn take_count(&mut self) -> Result<usize, CodecError> {
+    pub(super) fn take_count<T>(&mut self) -> Result<usize, CodecError> {
         let count = usize::try_from(varint::take_varint(&mut self.rest)?).ok();
-        count.filter(|&count| count <= self.rest.len().max(self.fds.len())).ok_or(CodecError::Truncated)
+        let count = count.filter(|&count| count <= self.rest.len().max(self.fds.len()));
+        let count = count.ok_or(CodecError::Truncated)?;
+        self.room.take::<T>(count)?;
+        Ok(count)
     }
 
     /// Takes a descriptor.

@@ -258,13 +258,8 @@ impl<'i, T: Item + Native<'i, Held = T>> Native<'i> for [T] {
     }
 
     fn receive(input: &mut Incoming<'i>) -> Result<Vec<T>, CodecError> {
-        let count = input.take_count()?;
+        let count = input.take_count::<T>()?;
         // A hostile count is paid for with a byte per item; an item in memory is larger.
-        // An element of many bytes may come as one, an empty option, say.
-        let size = count.saturating_mul(size_of::<T>()) as u64;
-        if size > crate::wire::frame_limit() {
-            return Err(CodecError::TooLarge(size));
-        }
         let mut items = Vec::with_capacity(count.min(4096));
         for _ in 0..count {
             items.push(T::receive(input)?);

@@ -1,7 +1,8 @@
 //! Reads serde values in [their form](super::form), from bytes of a stranger.
 //!
 //! Every element takes a byte, so that the work is bounded by the bytes; what is nested is bounded by
-//! [`Depth`]; what is allocated for a count is bounded by the bytes that follow it.
+//! [`Depth`]; what is allocated for a count is bounded by the bytes that follow it, and what elements take in memory
+//! by [`Room`].
 
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{
@@ -11,17 +12,22 @@ use serde::forward_to_deserialize_any;
 
 use super::CodecError;
 use super::form::{self, Depth};
+use super::message::Room;
 use super::varint::{take, take_array, take_length, take_sized, take_varint};
 
 /// Reads one value from the front of `bytes` and leaves the rest there.
-pub(super) fn read<'de, T: de::Deserialize<'de>>(bytes: &mut &'de [u8]) -> Result<T, CodecError> {
-    T::deserialize(&mut Reader { bytes, names: Vec::new(), depth: Depth::new() })
+pub(super) fn read<'de, T: de::Deserialize<'de>>(
+    bytes: &mut &'de [u8],
+    room: &mut Room,
+) -> Result<T, CodecError> {
+    T::deserialize(&mut Reader { bytes, names: Vec::new(), depth: Depth::new(), room })
 }
 
 struct Reader<'r, 'de> {
     bytes: &'r mut &'de [u8],
     names: Vec<&'de str>,
     depth: Depth,
+    room: &'r mut Room,
 }
 
 impl<'de> Reader<'_, 'de> {
@@ -51,6 +57,7 @@ impl<'de> Reader<'_, 'de> {
         match take_varint(self.bytes)? {
             0 => {
                 let name = self.text()?;
+                self.room.take::<&str>(1)?;
                 self.names.push(name);
                 Ok(name)
             }
@@ -270,7 +277,11 @@ impl<'de> SeqAccess<'de> for Elements<'_, '_, 'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, CodecError> {
-        if self.advance() { seed.deserialize(&mut *self.reader).map(Some) } else { Ok(None) }
+        if !self.advance() {
+            return Ok(None);
+        }
+        self.reader.room.take::<T::Value>(1)?;
+        seed.deserialize(&mut *self.reader).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -285,6 +296,7 @@ impl<'de> MapAccess<'de> for Elements<'_, '_, 'de> {
         if !self.advance() {
             return Ok(None);
         }
+        self.reader.room.take::<K::Value>(1)?;
         if self.named {
             return seed.deserialize(BorrowedStrDeserializer::new(self.reader.name()?)).map(Some);
         }
@@ -292,6 +304,7 @@ impl<'de> MapAccess<'de> for Elements<'_, '_, 'de> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
+        self.reader.room.take::<V::Value>(1)?;
         seed.deserialize(&mut *self.reader)
     }
 

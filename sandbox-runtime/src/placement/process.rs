@@ -173,7 +173,7 @@ fn nested(
     })?;
     let mut caller = Nested::default();
     let result = thread::call(function, &policy.without_limits(), || {
-        entry(&mut crate::call::Call::new(Incoming::new(&bytes, fds), &mut caller))
+        entry(&mut crate::call::Call::new(Incoming::new(&bytes, fds).with_room(u64::MAX), &mut caller))
     })?;
     let at = if caller.begun { Ran::Yes } else { Ran::No };
     result.map_err(|error: CodecError| {

@@ -61,6 +61,9 @@ pub struct FilterPlan {
     pub whiteout: bool,
     /// In a worker: refuse every call that names a file. None is granted.
     pub paths: bool,
+    /// In a worker: refuse opening for writing. No file is granted for it, and Landlock does not look at memory files and
+    /// pipes that are reopened.
+    pub write: bool,
     /// In a worker: refuse `ioctl(2)` but for a few harmless requests.
     pub ioctl: bool,
     /// In a worker: refuse memory that `memory` does not count (`memfd_create(2)`).
@@ -90,6 +93,7 @@ impl FilterPlan {
             truncate: filter(Promise::File(Access::TRUNCATE)),
             whiteout: filter(Promise::Whiteouts),
             paths: mark == Placement::Process && !policy.names_files(),
+            write: mark == Placement::Process && !policy.names_right(Access::WRITE_FILE),
             ioctl: filter(Promise::File(Access::IOCTL_DEV)),
             uncounted_memory: filter(Promise::UncountedMemory),
             processes: filter(Promise::NewProcesses),

@@ -44,12 +44,14 @@ pub(crate) const NOTE_LIMIT: usize = 64 * 1024;
 
 static FRAME_LIMIT: AtomicU64 = AtomicU64::new(1 << 30);
 
-/// The longest result that is accepted from a worker, in bytes. Default: 1 GiB.
+/// The longest result that is accepted from a worker, in bytes, and the most that its elements may take in memory.
+/// Default: 1 GiB.
 pub fn frame_limit() -> u64 {
     FRAME_LIMIT.load(Ordering::Relaxed)
 }
 
-/// Sets the longest result that is accepted from a worker, in bytes, for the calls that begin afterwards.
+/// Sets the longest result that is accepted from a worker, in bytes, and the most that its elements may take in memory,
+/// for the calls that begin afterwards.
 pub fn set_frame_limit(bytes: u64) {
     FRAME_LIMIT.store(bytes, Ordering::Relaxed);
 }

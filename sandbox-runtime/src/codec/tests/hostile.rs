@@ -1,6 +1,6 @@
 //! Bytes that no codec wrote.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
 use std::io;
 use std::path::PathBuf;
@@ -115,6 +115,43 @@ fn a_length_beyond_the_message_allocates_nothing() {
         assert_eq!(Incoming::new(&bytes, []).take_value::<Any>().unwrap_err(), CodecError::Truncated);
         assert_eq!(decoded!(Config, &bytes), Err(CodecError::Truncated));
     }
+}
+
+/// 8 KiB in memory, a byte in a message.
+type Room = Option<[[u64; 32]; 32]>;
+
+#[test]
+fn elements_take_no_more_memory_than_they_may() {
+    #[derive(Deserialize, Debug)]
+    struct NoFields {}
+    fn take<T: for<'a> Deserialize<'a>>(bytes: &[u8], room: u64) -> Result<T, CodecError> {
+        Incoming::new(bytes, []).with_room(room).take_value()
+    }
+    let size = u64::try_from(size_of::<Room>()).unwrap();
+    let list = [&[form::SEQUENCE, 100][..], &[form::NONE; 100]].concat();
+    assert_eq!(take::<Vec<Room>>(&list, 100 * size).unwrap().len(), 100);
+    assert_eq!(take::<Vec<Room>>(&list, 100 * size - 1).unwrap_err(), CodecError::TooLarge(100 * size - 1));
+    // However they are divided.
+    let lists = [&[form::SEQUENCE, 10][..], &[&[form::SEQUENCE, 1][..], &list].concat().repeat(10)].concat();
+    assert!(take::<Vec<(Vec<Room>,)>>(&lists, 1200 * size).is_ok());
+    assert_eq!(take::<Vec<(Vec<Room>,)>>(&lists, 999 * size).unwrap_err(), CodecError::TooLarge(999 * size));
+    // Keys and values, and names that no type has.
+    let map: Vec<u8> = (0..100).flat_map(|key| [key, form::NONE]).collect();
+    let map = [&[form::MAP, 100][..], &map].concat();
+    assert!(take::<BTreeMap<u8, Room>>(&map, 100 * (size + 1)).is_ok());
+    assert!(matches!(take::<BTreeMap<u8, Room>>(&map, 100 * size), Err(CodecError::TooLarge(_))));
+    let names = [&[form::STRUCT, 100][..], &[0, 0, form::UNIT].repeat(100)].concat();
+    assert!(take::<NoFields>(&names, 10_000).is_ok());
+    assert_eq!(take::<NoFields>(&names, 1000).unwrap_err(), CodecError::TooLarge(1000));
+}
+
+#[test]
+fn elements_of_ours_take_no_more_memory_than_they_may() {
+    type List = Vec<Option<[u8; 4096]>>;
+    let take = |bytes: &[u8], room: u64| Vec::<List>::receive(&mut Incoming::new(bytes, []).with_room(room));
+    let lists = [&[10][..], &[&[100][..], &[form::FALSE; 100]].concat().repeat(10)].concat();
+    assert_eq!(take(&lists, 1001 * 4097).unwrap().len(), 10);
+    assert_eq!(take(&lists, 1000 * 4097).unwrap_err(), CodecError::TooLarge(1000 * 4097));
 }
 
 #[test]

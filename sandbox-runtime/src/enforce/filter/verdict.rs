@@ -174,6 +174,7 @@ fn socket(open: Sockets) -> Vec<Case> {
 fn in_worker(call: &Call, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
     match call.purpose {
         Purpose::Paths if plan.paths => path(call.name, cases),
+        Purpose::Paths if plan.write => reading(call.name, cases),
         Purpose::Metadata if plan.paths => metadata_by_descriptor(call.name, cases),
         Purpose::Processes => process(call.name, cases),
         Purpose::Sessions if plan.processes => EPERM,
@@ -203,6 +204,23 @@ fn path(name: &str, cases: &mut Vec<Case>) -> Action {
         "statx" | "openat2" | "faccessat2" => ENOSYS,
         _ => EACCES,
     }
+}
+
+/// Where no file is granted for writing none is opened for it. Landlock says the same, but for memory files and pipes,
+/// which it does not look at: one that was handed over for reading could be opened anew through `/proc/self/fd`.
+fn reading(name: &str, cases: &mut Vec<Case>) -> Action {
+    let flags = match name {
+        "open" => 1,
+        "openat" => 2,
+        "creat" => return EACCES,
+        // Its flags lie in memory; libcs take openat instead.
+        "openat2" => return ENOSYS,
+        _ => return Action::Allow,
+    };
+    // With both bits it is opened for neither reading nor writing.
+    let unwritten = [libc::O_RDONLY as u32, O_ACCMODE];
+    cases.push(case([Test::is(flags, &unwritten).under(O_ACCMODE)], Action::Allow));
+    EACCES
 }
 
 fn metadata_by_descriptor(name: &str, cases: &mut Vec<Case>) -> Action {
@@ -247,14 +265,18 @@ fn descriptors(name: &str, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
             // Programs that run in the kernel for each packet.
             let attach = [libc::SO_ATTACH_FILTER, libc::SO_ATTACH_BPF];
             let reuseport = [libc::SO_ATTACH_REUSEPORT_CBPF, libc::SO_ATTACH_REUSEPORT_EBPF];
-            let programs = [attach, reuseport].concat();
-            let programs: Vec<u32> = programs.iter().map(|option| option.unsigned_abs()).collect();
-            cases.push(case([Test::is(1, &[SOL_SOCKET]), Test::is(2, &programs)], EPERM));
+            // Of a Unix socket up to `net.core.wmem_max`, which no limit counts. Those of the network grow by themselves.
+            let larger = [libc::SO_SNDBUF, libc::SO_SNDBUFFORCE, libc::SO_RCVBUF, libc::SO_RCVBUFFORCE];
+            let network = plan.sockets.tcp || plan.sockets.udp;
+            let larger = if plan.uncounted_memory && !network { &larger[..] } else { &[] };
+            let options = [&attach[..], &reuseport, larger].concat();
+            let options: Vec<u32> = options.iter().map(|option| option.unsigned_abs()).collect();
+            cases.push(case([Test::is(1, &[SOL_SOCKET]), Test::is(2, &options)], EPERM));
             let other = [libc::TCP_ULP, libc::TCP_REPAIR].map(|option| option as u32);
             cases.push(case([Test::is(1, &[SOL_TCP]), Test::is(2, &other)], EPERM));
             let levels =
                 [SOL_SOCKET, SOL_TCP, libc::SOL_UDP as u32, libc::SOL_IP as u32, libc::SOL_IPV6 as u32];
-            let open = if plan.sockets.tcp || plan.sockets.udp { &levels[..] } else { &levels[..2] };
+            let open = if network { &levels[..] } else { &levels[..2] };
             cases.push(case([Test::is(1, open)], Action::Allow));
             EPERM
         }
@@ -314,6 +336,12 @@ fn itself(name: &str, cases: &mut Vec<Case>) -> Action {
         | "prlimit64" => {
             cases.push(case([Test::is(0, &[0])], Action::Allow));
         }
+        // A negative number is the processor time of a process or thread. A timer on another's is looked after by that
+        // other, at each of its ticks.
+        "clock_gettime" | "clock_getres" | "clock_nanosleep" | "timer_create" => {
+            cases.push(case([Test::has_none(0, 1 << 31)], Action::Allow));
+            cases.push(case([Test::is(0, &[OWN_CLOCKS]).under(OWN_CLOCKS)], Action::Allow));
+        }
         // PRIO_PROCESS is 0.
         "getpriority" | "setpriority" => {
             cases.push(case([Test::is(0, &[0]), Test::is(1, &[0])], Action::Allow));
@@ -329,6 +357,9 @@ fn itself(name: &str, cases: &mut Vec<Case>) -> Action {
     }
     EPERM
 }
+
+/// `~pid << 3` of the caller; what of its time lies in the other bits (`linux/posix-timers.h`).
+const OWN_CLOCKS: u32 = !0 << 3;
 
 /// Names, what it was restricted to, huge pages, names of memory. Not the signal at the death of the forkserver, which
 /// the worker must not outlive.

@@ -99,6 +99,42 @@ fn files_are_named_where_files_are_granted() {
 }
 
 #[test]
+fn files_are_opened_for_writing_where_that_is_granted() {
+    let reads = FilterPlan { paths: false, truncate: false, ..grants_nothing() };
+    let [write, both, neither] = [libc::O_WRONLY, libc::O_RDWR, libc::O_ACCMODE].map(|flags| flags as u64);
+    let other = (libc::O_CREAT | libc::O_CLOEXEC) as u64;
+    for flags in [write, both, write | other, both | HIGH] {
+        check(&reads, &[("open", &[0, flags], EACCES), ("openat", &[0, 0, flags], EACCES)]);
+        check(&grants_everything(), &[("open", &[0, flags], ALLOW), ("openat", &[0, 0, flags], ALLOW)]);
+    }
+    for flags in [0, neither, other, other | HIGH] {
+        check(&reads, &[("open", &[0, flags], ALLOW), ("openat", &[0, 0, flags], ALLOW)]);
+    }
+    check(
+        &reads,
+        &[("creat", &[], EACCES), ("openat2", &[], ENOSYS), ("mkdir", &[], ALLOW), ("stat", &[], ALLOW)],
+    );
+}
+
+/// A clock of a process is a negative number, with the process's negated above its three bits.
+#[test]
+fn time_is_the_clocks_and_its_own() {
+    let of = |pid: i32| u64::from(((!pid << 3) | 2).cast_unsigned());
+    for name in ["clock_gettime", "clock_getres", "clock_nanosleep", "timer_create"] {
+        always(&[
+            (name, &[0], ALLOW),
+            (name, &[3 | HIGH], ALLOW),
+            (name, &[11], ALLOW),
+            (name, &[of(0)], ALLOW),
+            (name, &[of(0) | HIGH], ALLOW),
+            (name, &[of(1)], REFUSED),
+            (name, &[of(100) | HIGH], REFUSED),
+            (name, &[of(1 << 21)], REFUSED),
+        ]);
+    }
+}
+
+#[test]
 fn metadata_is_changed_where_that_is_allowed() {
     let by_descriptor = FilterPlan { metadata: false, ..grants_nothing() };
     for call in CALLS.iter().filter(|call| call.purpose == Purpose::Metadata) {
