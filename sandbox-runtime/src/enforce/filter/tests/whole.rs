@@ -24,7 +24,7 @@ fn values() -> Vec<u64> {
         0x8901,
         0x3d_0f00,
         0x0100_0011,
-        0x1200_011,
+        0x0120_0011,
     ];
     bits.chain(known).chain([u32::MAX.into(), HIGH, HIGH | 1, HIGH | 0x5412]).collect()
 }
