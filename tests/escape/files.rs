@@ -94,7 +94,7 @@ fn looked_at() -> Vec<Attempt> {
         refused("listxattr", EACCES, |s| syscall(libc::SYS_listxattr, [at(s), 0.into(), 0.into()]))
             .at("secret"),
         refused("name_to_handle", EPERM, |s| {
-            let mut handle = vec![0; 136];
+            let mut handle = [0; 136];
             handle[..4].copy_from_slice(&128u32.to_ne_bytes());
             syscall(
                 libc::SYS_name_to_handle_at,

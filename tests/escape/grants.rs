@@ -79,7 +79,7 @@ pub fn attempts() -> Vec<Attempt> {
             syscall(libc::SYS_openat2, [fd.into(), secret(s), how[..].into(), 24.into()])
         })
         // Its flags lie in memory, so it is not there for who may read alone.
-        .under(|world| reading(world).write(&world.directory.join("granted"))),
+        .under(|world| reading(world).write(world.directory.join("granted"))),
         refused("path_descriptor_then_open", EACCES, |s| {
             let above =
                 owned(syscall(libc::SYS_openat, [AT_FDCWD.into(), granted(s, ".."), libc::O_PATH.into()])?);
@@ -181,7 +181,7 @@ pub fn attempts() -> Vec<Attempt> {
         })
         .under(changing),
         refused("handle_of_a_granted_file", EPERM, |s| {
-            let mut handle = vec![0; 136];
+            let mut handle = [0; 136];
             handle[..4].copy_from_slice(&128u32.to_ne_bytes());
             let id = [0u8; 8];
             syscall(

@@ -57,9 +57,11 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
+type Class = fn() -> Vec<Attempt>;
+
 /// Every attempt, in an order that is the same in each process of this program.
 fn attempts() -> Vec<Attempt> {
-    let classes: [(&str, fn() -> Vec<Attempt>); 24] = [
+    let classes: [(&str, Class); 24] = [
         ("descriptors", descriptors::attempts),
         ("memory", memory::attempts),
         ("signals", signals::attempts),
@@ -85,7 +87,7 @@ fn attempts() -> Vec<Attempt> {
         ("terminal", terminal::attempts),
         ("beyond", beyond::attempts),
     ];
-    let named = |(class, attempts): (&str, fn() -> Vec<Attempt>)| {
+    let named = |(class, attempts): (&str, Class)| {
         let name = move |attempt: Attempt| attempt.of_class(class);
         attempts().into_iter().map(name).collect::<Vec<_>>()
     };

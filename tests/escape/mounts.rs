@@ -7,7 +7,7 @@ use libc::{AT_FDCWD, EBADF, EFAULT, EINVAL, ENOENT, EPERM};
 /// In a mount namespace of its own, so that the machine's stay as they are.
 fn apart(act: fn(&Stage) -> Tried, s: &Stage) -> Tried {
     call!(SYS_unshare, libc::CLONE_NEWNS)?;
-    call!(SYS_mount, "none", "/", "", (libc::MS_REC | libc::MS_PRIVATE) as u64, 0)?;
+    call!(SYS_mount, "none", "/", "", libc::MS_REC | libc::MS_PRIVATE, 0)?;
     act(s)
 }
 
@@ -19,7 +19,7 @@ fn mount_tmpfs(s: &Stage) -> Tried {
 }
 
 fn bind_mount(s: &Stage) -> Tried {
-    let flags = (libc::MS_BIND as u64).into();
+    let flags = libc::MS_BIND.into();
     syscall(
         libc::SYS_mount,
         [(&*s.world.directory).into(), (&*s.world.granted()).into(), "".into(), flags, 0.into()],
@@ -37,7 +37,7 @@ pub fn attempts() -> Vec<Attempt> {
         refused("bind_mount", EPERM, bind_mount)
             .under(|w| sandboxed::Policy::new().read(w.granted()))
             .outside(|s| apart(bind_mount, s)),
-        refused("remount", EPERM, |_| call!(SYS_mount, "none", "/", "", libc::MS_PRIVATE as u64, 0))
+        refused("remount", EPERM, |_| call!(SYS_mount, "none", "/", "", libc::MS_PRIVATE, 0))
             .outside(|s| apart(|_| Ok(0), s)),
         refused("umount", EPERM, |_| call!(SYS_umount2, "/missing", libc::MNT_DETACH)).reaches(ENOENT),
         refused("pivot_root", EPERM, |_| call!(SYS_pivot_root, "/missing", "/missing")).reaches(ENOENT),

@@ -75,10 +75,7 @@ fn x86_64() -> Vec<Attempt> {
         .into_iter()
         .map(|(name, number)| killed(name, SIGSYS, by_gate).with(number)),
     );
-    all.push(
-        killed("x32_getpid_at_its_highest", SIGSYS, |_| raw::syscall(-1i64 & 0x7fff_ffff, []))
-            .reaches(ENOSYS),
-    );
+    all.push(killed("x32_getpid_at_its_highest", SIGSYS, |_| raw::syscall(0x7fff_ffff, [])).reaches(ENOSYS));
     all.push(
         refused("fork_with_high_bits", EPERM, |_| attack::make_process((1 << 32) | libc::SYS_fork as u64, 0))
             .or_not_here(&[ENOSYS]),

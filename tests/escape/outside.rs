@@ -31,6 +31,8 @@ static SERVER: OnceLock<Mutex<Server>> = OnceLock::new();
 pub fn start(world: &World) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(OUTSIDE, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
+    // It ends with the host, since its stdin does.
+    #[allow(clippy::zombie_processes)]
     let child = command.spawn().expect("this program");
     let mut to = child.stdin.unwrap();
     writeln!(to, "{}", serde_json::to_string(world).unwrap()).unwrap();

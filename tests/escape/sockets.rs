@@ -171,7 +171,7 @@ pub fn attempts() -> Vec<Attempt> {
     all.extend(granted_unix());
     all.extend(pairs());
     all.extend([
-        made("tcp_with_high_bits".into(), (1 << 16) | 0),
+        made("tcp_with_high_bits".into(), 1 << 16),
         made("udp_with_high_bits".into(), (0xffff << 16) | 2),
         made("raw_with_high_bits_with_tcp".into(), (1 << 16) | 11).under(a_tcp_port),
     ]);

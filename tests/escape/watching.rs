@@ -24,7 +24,7 @@ pub fn attempts() -> Vec<Attempt> {
             .or_not_here(&[libc::EINVAL]),
         refused("fanotify_mark", EPERM, |_| call!(SYS_fanotify_mark, -1, 1, 0x20, libc::AT_FDCWD, "/"))
             .reaches(EBADF),
-        refused("quota", EPERM, |_| call!(SYS_quotactl, 0x80_0007_00u64, "/missing", 0, 0))
+        refused("quota", EPERM, |_| call!(SYS_quotactl, 0x8000_0700_u64, "/missing", 0, 0))
             .reaches(libc::EINVAL)
             .or_not_here(&[libc::ENOENT, libc::ENOTBLK, libc::ESRCH]),
         refused("quota_by_descriptor", EPERM, |_| {

@@ -69,7 +69,7 @@ pub fn make() -> (World, Held) {
     fs::copy("/bin/true", granted.join("program")).unwrap();
     fs::set_permissions(granted.join("program"), fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(granted.join("closed"), "to nobody").unwrap();
-    fs::set_permissions(granted.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(granted.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     symlink(at.join("secret"), granted.join("out")).unwrap();
     symlink("../secret", granted.join("up")).unwrap();
     symlink("/proc/self/root", granted.join("root")).unwrap();
