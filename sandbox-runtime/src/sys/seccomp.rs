@@ -98,8 +98,10 @@ extern "C" fn on_trap(signal: c_int, info: *mut siginfo_t, context: *mut c_void)
 
 /// As the kernel answers, and without a trace in errno: the thread may be anywhere.
 fn fstat(fd: c_long, buffer: c_long) -> c_long {
-    // SAFETY: the address of this thread's errno, which outlives it here.
-    let errno = unsafe { &mut *libc::__errno_location() };
+    // SAFETY: only asks where this thread's errno is.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: it is aligned and lives as long as the thread, and nothing else refers to it here.
+    let errno = unsafe { &mut *errno };
     let before = *errno;
     // SAFETY: the kernel checks the number and the buffer, which are the caller's.
     let answer = match unsafe { libc::syscall(libc::SYS_fstat, fd, buffer) } {
