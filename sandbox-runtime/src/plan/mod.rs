@@ -387,6 +387,9 @@ fn layers(promise: Promise, policy: &Policy, placement: Placement, sockets: Sock
         Promise::File(Access::IOCTL_DEV) => {
             filter_if(process && !policy.names_right(Access::IOCTL_DEV), Layer::Landlock(5))
         }
+        // Where any sockets are granted, the end of a pair can be bound to a path: a filter cannot see of which family an
+        // address is.
+        Promise::File(Access::MAKE_SOCK) if sockets != Sockets::default() => vec![Layer::Landlock(1)],
         Promise::File(right) => or_no_paths(Layer::Landlock(right.least_abi())),
         Promise::Port(access @ (NetAccess::BindTcp | NetAccess::ConnectTcp)) => {
             filter_if(!sockets.tcp, Layer::Landlock(access.least_abi()))
