@@ -59,7 +59,7 @@
 /// | `allow(metadata)` | changing mode, owner, times, extended attributes | |
 /// | `preset(dns, ca_certificates, time_zone, locale, tmp)` | see [`Preset`] | |
 /// | `timeout = "2s"` | `process`: wall time; default 30 s, `"never"` for none; units `ns`, `us`, `ms`, `s`, `min`, `h` | |
-/// | `memory = "256MiB"` | `process`: address space (`RLIMIT_AS`); default 1 GiB, `"unlimited"` for none; units `B`, `KiB`, `MiB`, `GiB`, `TiB` | |
+/// | `memory = "256MiB"` | `process`: address space (`RLIMIT_AS`), beside what the program had mapped before `main`; default 1 GiB, `"unlimited"` for none; units `B`, `KiB`, `MiB`, `GiB`, `TiB` | |
 /// | `cpu = "1s"` | `process`: processor time of a worker, all threads together; no default: see [Limits](#limits) | |
 /// | `open_files = 16` | `process`: descriptors beside those that the body begins with (`RLIMIT_NOFILE`); default 256, for `main` none | |
 /// | `file_size = "1MiB"` | `process`: how long a file can be made (`RLIMIT_FSIZE`); no default; units as for `memory` | |

@@ -6,11 +6,24 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A worker's stdin, stdout, stderr and the channel to its host.
 const OWN: u64 = 4;
 /// Timers and queued signals, which the kernel counts by user: a worker must not take those of its host.
 const PENDING: u64 = 1024;
+
+/// What the program had mapped before any body, in bytes; 0 where that cannot be told.
+static MAPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Looks at what is mapped, in the forkserver: the program, its libraries, and what its allocator reserves ahead (for
+/// mimalloc a GiB, by which a limit of as much would leave nothing).
+pub(crate) fn note_mapped() {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    let page: u64 = process::page_size().try_into().unwrap_or(0);
+    MAPPED.store(page.saturating_mul(pages), Ordering::Relaxed);
+}
 
 /// Sets all of them; `handed_over` are the descriptors that the body finds beside the worker's own.
 pub(crate) fn apply(limits: &Limits, handed_over: &VecDeque<OwnedFd>) -> io::Result<()> {
@@ -20,7 +33,7 @@ pub(crate) fn apply(limits: &Limits, handed_over: &VecDeque<OwnedFd>) -> io::Res
     let seconds = limits.cpu.map(|limit| limit.as_secs().saturating_add(1));
     let open_files = limits.open_files.map(|most| first_too_many(most, handed_over));
     let limits = [
-        (Resource::As, limits.memory),
+        (Resource::As, limits.memory.map(|most| most.saturating_add(MAPPED.load(Ordering::Relaxed)))),
         (Resource::Cpu, seconds),
         (Resource::Nofile, open_files),
         (Resource::Fsize, limits.file_size),

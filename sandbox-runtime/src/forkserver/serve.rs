@@ -52,6 +52,7 @@ fn prepare(hook: &Hook) -> Result<(), String> {
     sys::process::reset_scheduling().map_err(|error| format!("how it is scheduled: {error}"))?;
     capabilities::empty_bounding_set().map_err(|error| error.to_string())?;
     hook.run_later_initialisers();
+    crate::limit::note_mapped();
     // The loader is through: nothing of the host's stays.
     let null = sys::process::take_fd(0).map_err(|error| format!("/dev/null: {error}"))?;
     sys::process::dup_to(null.as_fd(), 2).map_err(|error| format!("/dev/null: {error}"))?;

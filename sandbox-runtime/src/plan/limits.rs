@@ -19,7 +19,7 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// The processor time of all threads together.
     pub cpu: Option<Duration>,
-    /// `RLIMIT_AS`, in bytes.
+    /// `RLIMIT_AS`, in bytes, beside what the program had mapped before any body.
     pub memory: Option<u64>,
     /// The descriptors beside those that a body begins with.
     pub open_files: Option<u64>,

@@ -200,7 +200,8 @@ impl Policy {
         self
     }
 
-    /// Limits the address space of a worker (`RLIMIT_AS`), in bytes. `process` only.
+    /// Limits the address space of a worker (`RLIMIT_AS`), in bytes, beside what the program had mapped before `main`.
+    /// `process` only.
     pub fn memory(mut self, limit: impl Into<Memory>) -> Policy {
         self.memory = Some(limit.into());
         self

@@ -164,7 +164,8 @@ impl From<Duration> for Timeout {
     }
 }
 
-/// How much address space a worker may map, in bytes (`RLIMIT_AS`): the value of `memory`.
+/// How much address space a worker may map, in bytes (`RLIMIT_AS`), beside what the program had mapped before `main`:
+/// itself, its libraries, and what its allocator reserves ahead. The value of `memory`.
 /// Default for a function: 1 GiB; for `main`: no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Memory {

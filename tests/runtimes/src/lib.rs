@@ -15,18 +15,18 @@ pub type Came = Result<String, Box<dyn std::error::Error>>;
 pub type Job = fn(&Path) -> Came;
 
 /// Grants nothing but the variable that a panic looks at.
-#[sandboxed(memory = memory, env = ["RUST_BACKTRACE"])]
-fn in_worker(job: usize, memory: u64) -> Result<String, Error> {
+#[sandboxed(env = ["RUST_BACKTRACE"])]
+fn in_worker(job: usize) -> Result<String, Error> {
     Ok(said(jobs::COMPUTING[job].1, Path::new("/nowhere")))
 }
 
-#[sandboxed(read = directory, write = directory, memory = memory)]
-fn in_worker_with_files(job: usize, directory: &Path, memory: u64) -> Result<String, Error> {
+#[sandboxed(read = directory, write = directory)]
+fn in_worker_with_files(job: usize, directory: &Path) -> Result<String, Error> {
     Ok(said(jobs::WITH_FILES[job].1, directory))
 }
 
-#[sandboxed(memory = memory, stdio = "capture")]
-fn end_in_worker(job: usize, memory: u64) -> Result<(), Error> {
+#[sandboxed(stdio = "capture")]
+fn end_in_worker(job: usize) -> Result<(), Error> {
     jobs::ENDING[job].1();
     Ok(())
 }
@@ -35,12 +35,9 @@ fn said(job: Job, directory: &Path) -> String {
     job(directory).unwrap_or_else(|error| format!("failed: {error}"))
 }
 
-/// The limit that a function has without the key.
-pub const DEFAULT_MEMORY: u64 = 1 << 30;
-
-/// Does every job here and in a worker of so much `memory`, in `directory`, which is empty; a failure is a job that fails, or that says
-/// something else there.
-pub fn run(directory: &Path, memory: u64) -> ExitCode {
+/// Does every job here and in a worker with the default limits, in `directory`, which is empty; a failure is a job that
+/// fails, or that says something else there.
+pub fn run(directory: &Path) -> ExitCode {
     let mut failed = 0;
     let mut check = |name: &str, here: &str, there: Result<String, Error>| {
         let there = there.unwrap_or_else(|error| error.to_string());
@@ -52,18 +49,18 @@ pub fn run(directory: &Path, memory: u64) -> ExitCode {
         }
     };
     for (index, (name, job)) in jobs::COMPUTING.iter().enumerate() {
-        check(name, &said(*job, directory), in_worker(index, memory));
+        check(name, &said(*job, directory), in_worker(index));
     }
     for (index, (name, job)) in jobs::WITH_FILES.iter().enumerate() {
         let [here, there] = ["here", "there"].map(|place| directory.join(format!("{index}-{place}")));
         if let Err(error) = [&here, &there].into_iter().try_for_each(std::fs::create_dir) {
             check(name, &format!("failed: {error}"), Ok(String::new()));
         }
-        check(name, &said(*job, &here), in_worker_with_files(index, &there, memory));
+        check(name, &said(*job, &here), in_worker_with_files(index, &there));
     }
     for (index, (name, _, end)) in jobs::ENDING.iter().enumerate() {
         let ended =
-            end_in_worker(index, memory).map_or_else(|error| end_of(&error), |()| "returned".to_owned());
+            end_in_worker(index).map_or_else(|error| end_of(&error), |()| "returned".to_owned());
         check(name, end, Ok(ended));
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -3,10 +3,10 @@
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-use sandboxed_test_runtimes::{DEFAULT_MEMORY, run};
+use sandboxed_test_runtimes::run;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let directory = std::env::args_os().nth(1).expect("a directory");
-    run(directory.as_ref(), DEFAULT_MEMORY)
+    run(directory.as_ref())
 }
