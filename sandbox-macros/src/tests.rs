@@ -202,6 +202,8 @@ fn mistakes_in_values() {
         ("in_place, file_size = 1", "`in_place` cannot give `file_size`; only `process` can"),
         ("thread, cpu = \"1s\"", "`thread` cannot give `cpu`; only `process` can"),
         ("threads = 0", "`threads` takes a number from 1, found `0`"),
+        ("threads = 0", "`threads` takes a number from 1, found `0`"),
+        ("namespaces = 1", "`namespaces` takes no value; write it alone"),
         ("threads = \"2\"", "`threads` takes a number from 1, found `\"2\"`"),
         ("env = [\"A=B\"]", "`env` takes the name of a variable, found `A=B`"),
         ("env = 5", "`env` takes the name of a variable, found `5`"),
@@ -217,11 +219,9 @@ fn mistakes_in_values() {
 #[test]
 fn keys_of_later_versions_are_checked_all_the_same() {
     for (attribute, expected) in [
-        ("threads = 0", "`threads` takes a number from 1, found `0`"),
         ("workers(spares = 1)", "unknown word `spares` in `workers`; did you mean `spare`?"),
         ("log(same)", "unknown word `same` in `log`; it takes same_exec_off, new_exec_on, subdomains_off"),
         ("warm = 5", "`warm` takes a function, found `5`"),
-        ("namespaces = 1", "`namespaces` takes no value; write it alone"),
     ] {
         let found = mistakes(attribute);
         assert_eq!(found.len(), 2, "{found:?}");
