@@ -89,7 +89,9 @@
 /// memory is asked for, with `EPERM` else; what it does not know, and `clone3`, does not exist (`ENOSYS`). So without
 /// `execute` there are no processes and no memory that is executable from a file (`dlopen`); without a grant of files no
 /// path can be named; memory files (`memfd_create`) need `memory = "unlimited"`. io_uring, `inotify`, System V IPC,
-/// namespaces, tracing and setting limits or priorities of others are refused whatever is granted.
+/// namespaces, tracing and setting limits or priorities of others are refused whatever is granted. `std::fs::copy` sets the
+/// mode of what it made, so it needs `allow(metadata)`; `std::io::copy` does not. With glibc 2.33 to 2.38 and no files
+/// granted, `fstat(2)` is answered by a handler of `SIGSYS`: a thread that blocks all signals must let that one through.
 ///
 /// A worker has none of root's capabilities, but `CAP_NET_BIND_SERVICE` where a port below 1024 is granted, and
 /// `CAP_MKNOD` where `make_char` or `make_block` is: it reads what root owns, or everybody may read.

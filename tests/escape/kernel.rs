@@ -39,7 +39,8 @@ pub fn attempts() -> Vec<Attempt> {
             attr[40] = 0x60;
             call!(SYS_perf_event_open, &attr[..], s.world.host, -1, -1, 0)
         }),
-        refused("userfaultfd", EPERM, |_| call!(SYS_userfaultfd, libc::O_CLOEXEC | 1)),
+        // Its flag is of Linux 5.11.
+        refused("userfaultfd", EPERM, |_| call!(SYS_userfaultfd, libc::O_CLOEXEC | 1)).or_not_here(&[EINVAL]),
         refused("userfaultfd_with_unknown_flags", EPERM, |_| call!(SYS_userfaultfd, 0x4000_0000))
             .reaches(EINVAL),
         refused("seccomp_listener", EPERM, |_| call!(SYS_seccomp, 1, 8, 0)).reaches(EFAULT),

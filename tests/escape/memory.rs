@@ -3,7 +3,7 @@
 use crate::attack;
 use crate::attempt::{Attempt, Stage, Tried, refused};
 use crate::raw::{Argument, owned, syscall};
-use libc::{EACCES, EBADF, EPERM};
+use libc::{EACCES, EBADF, EINVAL, EPERM};
 use sandboxed::Policy;
 use std::os::fd::AsRawFd;
 
@@ -152,7 +152,8 @@ pub fn attempts() -> Vec<Attempt> {
         refused("migrate_pages", EPERM, |s| {
             call!(SYS_migrate_pages, s.world.host, 8, &[1u8; 8][..], &[1u8; 8][..])
         }),
-        refused("userfaultfd", EPERM, |_| call!(SYS_userfaultfd, libc::O_CLOEXEC | 1)),
+        // Its flag is of Linux 5.11.
+        refused("userfaultfd", EPERM, |_| call!(SYS_userfaultfd, libc::O_CLOEXEC | 1)).or_not_here(&[EINVAL]),
         refused("robust_list", EPERM, |s| {
             call!(SYS_get_robust_list, s.world.host, &[0u8; 8][..], &[0u8; 8][..])
         }),

@@ -30,7 +30,7 @@ pub fn attempts() -> Vec<Attempt> {
         option("timing", libc::PR_SET_TIMING, 0),
         option("mm_brk", libc::PR_SET_MM, 0).reaches(EINVAL),
         option("mm_exe_file", libc::PR_SET_MM, 13).reaches(EINVAL),
-        option("syscall_user_dispatch", 59, 0),
+        option("syscall_user_dispatch", 59, 0).or_not_here(&[EINVAL]),
         option("core_scheduling", 62, 7).reaches(EINVAL),
         option("old_seccomp", libc::PR_SET_SECCOMP, 9).reaches(EINVAL),
         option("an_option_of_the_future", 0x0fff_ffff, 0).reaches(EINVAL),

@@ -17,7 +17,7 @@ pub fn attempts() -> Vec<Attempt> {
     let mut all = vec![
         with("child", SIGCHLD),
         with("that_nobody_waits_for", 0),
-        with("with_another_signal", libc::SIGUSR1),
+        with("with_another_signal", libc::SIGURG),
         with("sharing_memory", libc::CLONE_VM | SIGCHLD),
         with("like_vfork", libc::CLONE_VM | libc::CLONE_VFORK | SIGCHLD),
         with("sharing_files", libc::CLONE_FILES | libc::CLONE_FS | SIGCHLD),

@@ -11,13 +11,14 @@ use rustix::thread::{self, CapabilitySet, CapabilitySets};
 const MOST: u32 = 64;
 
 /// Empties the bounding and ambient sets of this process, from which programs would get theirs. Not the others: what a
-/// worker keeps is up to its plan. Nothing where it may not, which then has none to lose.
+/// worker keeps is up to its plan. The bounding set stays where it may not be changed: without `CAP_SETPCAP` no program
+/// gains by it.
 pub(crate) fn empty_bounding_set() -> Result<(), LockError> {
     let failed = |what: &'static str| move |errno| LockError::new(what, errno);
+    thread::clear_ambient_capability_set().map_err(failed("prctl PR_CAP_AMBIENT"))?;
     if !thread::capabilities(None).map_err(failed("capget"))?.effective.contains(CapabilitySet::SETPCAP) {
         return Ok(());
     }
-    thread::clear_ambient_capability_set().map_err(failed("prctl PR_CAP_AMBIENT"))?;
     for number in 0..MOST {
         match thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
             Ok(()) => {}

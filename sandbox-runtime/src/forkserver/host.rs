@@ -259,7 +259,7 @@ impl Forkserver {
     }
 
     /// Whether a worker can be put into namespaces of its own: asked once, since it takes a trial.
-    pub(crate) fn namespaces(&self) -> Result<HasNamespaces, StartError> {
+    pub(crate) fn namespaces(self: &Arc<Self>) -> Result<HasNamespaces, StartError> {
         let mut known = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &*known {
             return Ok(known.clone());
@@ -271,20 +271,24 @@ impl Forkserver {
         Ok(known.insert(answer).clone())
     }
 
-    fn probe(&self) -> Result<HasNamespaces, StartError> {
+    fn probe(self: &Arc<Self>) -> Result<HasNamespaces, StartError> {
         let failed = "asking for namespaces";
         let (_supervision, report) = pair()?;
         let (answer, theirs) = pipe_with(PipeFlags::CLOEXEC).map_err(system(failed))?;
         match message::send(self.control.as_fd(), &Request::Probe, &[theirs.as_fd(), report.as_fd()]) {
             Ok(()) => {}
-            Err(Errno::PIPE | Errno::CONNRESET) => return Err(StartError::Gone),
+            Err(Errno::PIPE | Errno::CONNRESET) => {
+                state()?.forget(self);
+                return Err(StartError::Gone);
+            }
             Err(errno) => return Err(system(failed)(errno)),
         }
         drop((theirs, report));
         let mut bytes = Vec::new();
         File::from(answer).read_to_end(&mut bytes).map_err(system(failed))?;
-        let silence = || Err("the trial ended without an answer".to_owned());
-        Ok(postcard::from_bytes(&bytes).unwrap_or_else(|_| silence()))
+        // No refusal: it could not be forked, or was killed. The next call tries again.
+        let silence = |_| StartError::NotServing("the trial of namespaces ended without an answer".into());
+        postcard::from_bytes(&bytes).map_err(silence)
     }
 
     /// After a call that it left without a word. When it dies its sockets close one after the other: the next call

@@ -150,15 +150,24 @@ pub(crate) fn run_in_short_slices() {
 /// The ordinary policy for processor, disk and want of memory, where the host has a better one: what runs away in a
 /// worker must not take the machine. No alternate stack, and memory that is executable only where it is said to be.
 pub(crate) fn reset_scheduling() -> io::Result<()> {
-    let ordinary = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the pointer is to a live parameter; 0 is the caller.
-    checked(unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const ordinary) }.into())?;
+    // SAFETY: takes an integer; 0 is the caller.
+    let policy = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
+    if [libc::SCHED_FIFO, libc::SCHED_RR, libc::SCHED_DEADLINE].contains(&policy) {
+        let ordinary = libc::sched_param { sched_priority: 0 };
+        // SAFETY: the pointer is to a live parameter; 0 is the caller.
+        checked(unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const ordinary) }.into())?;
+    }
     if rustix::process::getpriority_process(None)? < 0 {
         rustix::process::setpriority_process(None, 0)?;
     }
-    // IOPRIO_WHO_PROCESS, the caller, IOPRIO_CLASS_NONE. Kernels may lack it.
+    // IOPRIO_WHO_PROCESS, the caller. Kernels may lack it.
     // SAFETY: takes integers.
-    unsafe { libc::syscall(libc::SYS_ioprio_set, 1, 0, 0) };
+    let disk = unsafe { libc::syscall(libc::SYS_ioprio_get, 1, 0) };
+    // IOPRIO_CLASS_RT; then IOPRIO_CLASS_NONE.
+    if disk >> 13 == 1 {
+        // SAFETY: takes integers.
+        checked(unsafe { libc::syscall(libc::SYS_ioprio_set, 1, 0, 0) })?;
+    }
     // SAFETY: takes an integer; this one only asks.
     let personality = unsafe { libc::personality(0xffff_ffff) };
     // SAFETY: takes an integer; what is mapped already stays as it is.
@@ -166,11 +175,11 @@ pub(crate) fn reset_scheduling() -> io::Result<()> {
     let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
     // SAFETY: no handler is running on one; no old stack is asked for.
     checked(unsafe { libc::sigaltstack(&raw const none, std::ptr::null_mut()) }.into())?;
-    // Where /proc is not to be had, it stays as it is.
+    // Where /proc is not to be had, or may not be written, it stays as it is.
     let spared =
         std::fs::read_to_string("/proc/self/oom_score_adj").is_ok_and(|score| score.starts_with('-'));
     if spared {
-        std::fs::write("/proc/self/oom_score_adj", "0")?;
+        std::fs::write("/proc/self/oom_score_adj", "0").unwrap_or_default();
     }
     Ok(())
 }

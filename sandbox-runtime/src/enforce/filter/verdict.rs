@@ -54,6 +54,9 @@ pub(super) const IOCTLS: [u32; 15] = [
 /// and what sends signals to others (`FIOSETOWN`, `SIOCSPGRP`): never, on whatever device.
 pub(super) const REFUSED_IOCTLS: [u32; 7] = [0x5412, 0x541c, 0x541d, 0x540e, 0x5423, 0x8901, 0x8902];
 
+/// Types of requests that no device has: of file systems (`f`, `X`, btrfs) and of sockets. Landlock looks at devices alone.
+pub(super) const REFUSED_TYPES: [u32; 4] = [0x6600, 0x5800, 0x9400, 0x8900];
+
 /// Flags of `clone(2)` that a thread has, and those that it may have.
 pub(super) const THREAD: u32 = (libc::CLONE_VM
     | libc::CLONE_FS
@@ -106,8 +109,9 @@ fn refusals(call: &Call, plan: &FilterPlan) -> Vec<Case> {
         // Landlock lets memory files be executed.
         ("memfd_create", _) if !plan.execute => vec![case([Test::has_none(1, MFD_NOEXEC_SEAL)], EACCES)],
         ("ioctl", _) if plan.metadata => vec![case([Test::is(1, &ATTRIBUTE_IOCTLS)], EACCES)],
-        // openat2's flags lie in memory, where a filter cannot look.
-        ("truncate" | "openat2", _) => refused_if(plan.truncate),
+        ("truncate", _) => refused_if(plan.truncate),
+        // Its flags lie in memory, where a filter cannot look; libcs take openat instead.
+        ("openat2", _) if plan.truncate => vec![case([], ENOSYS)],
         ("open", _) if plan.truncate => vec![truncating(1)],
         ("openat" | "open_by_handle_at", _) if plan.truncate => vec![truncating(2)],
         ("renameat2", _) if plan.whiteout => vec![case([Test::has(4, RENAME_WHITEOUT)], EACCES)],
@@ -255,7 +259,9 @@ fn descriptors(name: &str, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
             EACCES
         }
         "ioctl" => {
+            cases.push(case([Test::is(1, &[&IOCTLS[..], &ATTRIBUTE_IOCTLS].concat())], Action::Allow));
             cases.push(case([Test::is(1, &REFUSED_IOCTLS)], EACCES));
+            cases.push(case([Test::is(1, &REFUSED_TYPES).under(0xff00)], EACCES));
             Action::Allow
         }
         "fcntl" => {
