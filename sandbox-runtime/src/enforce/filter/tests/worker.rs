@@ -44,6 +44,27 @@ fn computing_needs_no_grant() {
     }
 }
 
+/// What musl calls for threads, memory, stdio and an abort, by its sources (`src/thread`, `src/malloc`, `src/stdio`,
+/// `src/exit`).
+#[test]
+fn a_program_with_musl_computes_too() {
+    let names = "mmap munmap mremap madvise brk futex set_tid_address set_robust_list rt_sigprocmask rt_sigaction \
+        sigaltstack membarrier sched_yield exit exit_group readv writev lseek close fstat gettid getpid clock_gettime \
+        clock_nanosleep getrandom dup3 pipe2 poll ppoll sched_getaffinity rt_sigreturn prlimit64";
+    for name in names.split_ascii_whitespace() {
+        always(&[(name, &[], ALLOW)]);
+    }
+    // pthread_create; isatty; raise, which names the thread alone.
+    let unlimited = FilterPlan { threads: false, ..grants_nothing() };
+    check_pinned(&unlimited, &[("clone", &[0x007d_0f00], ALLOW), ("tkill", &[100, 6], ALLOW)]);
+    always(&[
+        ("ioctl", &[1, 0x5413], ALLOW),
+        ("mprotect", &[0, 4096, READ | libc::PROT_WRITE as u64], ALLOW),
+    ]);
+    // What it tries first and can do without: the answer lets it.
+    check(&grants_nothing(), &[("statx", &[], ENOSYS), ("faccessat2", &[], ENOSYS)]);
+}
+
 /// With every grant that there is, none of them.
 #[test]
 fn what_no_grant_needs_is_never_allowed() {
