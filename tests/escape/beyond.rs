@@ -137,14 +137,15 @@ fn timer_in_host(s: &Stage) -> Tried {
     call!(SYS_timer_create, clock_of(s.world.host), 0, &[0u8; 4][..])
 }
 
+fn open_kmsg(_: &Stage) -> Tried {
+    let fd = owned(call!(SYS_openat, libc::AT_FDCWD, "/proc/kmsg", libc::O_RDONLY)?);
+    call!(SYS_read, fd.as_raw_fd(), &[0u8; 64][..], 64)
+}
+
 pub fn attempts() -> Vec<Attempt> {
     // From ABI 9 on Landlock looks at the path first.
     let still_connected = if sandboxed::kernel().abi >= 9 { EACCES } else { libc::EISCONN };
     let read_proc = |_: &World| Policy::new().read("/proc");
-    let open_proc = |s: &Stage| {
-        let fd = owned(call!(SYS_openat, libc::AT_FDCWD, &*format!("/proc/{}", s.text), libc::O_RDONLY)?);
-        call!(SYS_read, fd.as_raw_fd(), &[0u8; 64][..], 64)
-    };
     vec![
         refused("memory_in_sockets", libc::EMFILE, sockets_hold_memory)
             .under(small)
@@ -163,7 +164,12 @@ pub fn attempts() -> Vec<Attempt> {
             call!(SYS_connect, ours.as_raw_fd(), &address[..], address.len() as u64)
         })
         .reaches(libc::ENOENT),
-        refused("kmsg_with_proc", EPERM, open_proc).at("kmsg").under(read_proc),
+        // To an ordinary user by the file's mode, to root without capabilities by the log's own check.
+        refused("kmsg_with_proc", EPERM, |s| match open_kmsg(s) {
+            Err(error) if error.raw_os_error() == Some(EACCES) => errno(EPERM),
+            other => other,
+        })
+        .under(read_proc),
         refused("tiocsti_where_ioctls_are_granted", EACCES, |s| {
             let terminal =
                 owned(call!(SYS_openat, libc::AT_FDCWD, "/dev/ptmx", libc::O_RDWR | libc::O_NOCTTY)?);
