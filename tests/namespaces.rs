@@ -198,6 +198,9 @@ fn directory(policy: &Policy) -> Result<(PathBuf, Vec<OsString>), Error> {
 
 #[test]
 fn the_working_directory_is_the_callers_if_it_is_granted() {
+    if !has_abi(1, "grants of files") {
+        return;
+    }
     in_child("the_working_directory_is_the_callers_if_it_is_granted", || {
         if !are_there() {
             return;

@@ -107,6 +107,10 @@ fn check(placement: Placement, policy: impl Fn(&View) -> Policy) -> Done {
             return Done::Refused(why.to_string());
         }
     };
+    if placement == Placement::Process && kernel().abi == 0 && plan.files {
+        let more = "without Landlock a worker is refused more than the plan says: writing, devices";
+        return Done::NotRun(more.into());
+    }
     let free = free();
     let check = || check_plan(&plan, &policy, &stage.view, free);
     match placement {

@@ -11,6 +11,8 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("leaks", "many calls, whatever the kernel"),
     ("hostile_output::many_attacks", "likewise"),
     ("namespaces::a_thousand", "likewise"),
+    ("memory", "what it measures is that of this kernel, and it reads the repository's page"),
+    ("limits::children_are_limited_too", "runs programs that a guest lacks"),
     ("errors::memory_over_the_limit", "as old as any kernel"),
     ("forkserver::a_big_heap", "more memory than a guest has"),
     ("stdio::flood", "megabytes through pipes, whatever the kernel"),

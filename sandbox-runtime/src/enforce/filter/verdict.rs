@@ -177,7 +177,7 @@ fn socket(open: Sockets) -> Vec<Case> {
 /// What a worker is denied: everything that the plan does not grant.
 fn in_worker(call: &Call, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
     match call.purpose {
-        Purpose::Paths if plan.paths => path(call.name, cases),
+        Purpose::Paths if plan.paths => path(call.name, plan, cases),
         Purpose::Paths if plan.write => reading(call.name, cases),
         Purpose::Metadata if plan.paths => metadata_by_descriptor(call.name, cases),
         Purpose::Processes => process(call.name, cases),
@@ -197,8 +197,13 @@ fn in_worker(call: &Call, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
 }
 
 /// Without grants of files no file can be named, and its existence not be told.
-fn path(name: &str, cases: &mut Vec<Case>) -> Action {
+fn path(name: &str, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
     match name {
+        // For a sandbox inside that names a socket; `connect` tells of files as much.
+        "openat" if plan.sockets.unix => {
+            cases.push(case([Test::has(2, libc::O_PATH as u32)], Action::Allow));
+            EACCES
+        }
         // Of what is open, with an empty path, which lies in memory.
         "newfstatat" => {
             cases.push(case([Test::has(3, AT_EMPTY_PATH)], Action::Trap));
