@@ -200,8 +200,9 @@ fn in_worker(call: &Call, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
 fn path(name: &str, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
     match name {
         // For a sandbox inside that names a socket; `connect` tells of files as much.
-        "openat" if plan.sockets.unix => {
-            cases.push(case([Test::has(2, libc::O_PATH as u32)], Action::Allow));
+        "open" | "openat" if plan.sockets.unix => {
+            let flags = if name == "open" { 1 } else { 2 };
+            cases.push(case([Test::has(flags, libc::O_PATH as u32)], Action::Allow));
             EACCES
         }
         // Of what is open, with an empty path, which lies in memory.

@@ -116,6 +116,16 @@ fn files_are_named_where_files_are_granted() {
     );
 }
 
+/// A sandbox inside opens what it grants.
+#[test]
+fn paths_are_opened_for_nothing_where_sockets_are_granted() {
+    let path = libc::O_PATH as u64;
+    let sockets = FilterPlan { sockets: Sockets { unix: true, ..Sockets::default() }, ..grants_nothing() };
+    check(&sockets, &[("open", &[0, path], ALLOW), ("openat", &[0, 0, path | HIGH], ALLOW)]);
+    check(&sockets, &[("open", &[0, 0], EACCES), ("openat", &[0, 0, 0], EACCES), ("stat", &[], EACCES)]);
+    check(&grants_nothing(), &[("open", &[0, path], EACCES), ("openat", &[0, 0, path], EACCES)]);
+}
+
 #[test]
 fn files_are_opened_for_writing_where_that_is_granted() {
     let reads = FilterPlan { paths: false, truncate: false, ..grants_nothing() };
