@@ -68,11 +68,12 @@ fn in_child(index: usize, how: How, world: &World) -> Found {
         (from.into(), to.into())
     };
     let child = sys::fork(|| {
-        // What it does to its group or terminal stays with it; what it prints is no answer.
+        // What it does to its group, terminal or streams stays with it; what it prints is no answer, but if it panics.
         rustix::process::setsid().unwrap();
         let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
         sys::replace(0, &null);
         sys::replace(1, &null);
+        sys::replace(2, &to);
         let found = attempt::alone(&crate::attempts()[index], world, how);
         serde_json::to_writer(&to, &found).unwrap();
     });

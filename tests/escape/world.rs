@@ -34,6 +34,8 @@ pub struct World {
     pub udp: u16,
     /// An abstract socket.
     pub name: String,
+    /// Which of the host's streams block nobody, as it got them.
+    pub nonblocking: [bool; 3],
 }
 
 impl World {
@@ -89,6 +91,7 @@ pub fn make() -> (World, Held) {
         udp: udp.local_addr().unwrap().port(),
         name,
         directory: at.clone(),
+        nonblocking: [0, 1, 2].map(crate::sys::is_nonblocking),
     };
     let held = Held {
         _directory: directory,
