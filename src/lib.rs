@@ -261,8 +261,8 @@ compile_error!(
 pub use sandboxed_runtime::{
     Access, Allow, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Limits, Lost,
     Memory, NetAccess, Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout,
-    Unenforceable, Unwritable, frame_limit, functions, kernel, kernel_for, optional, plan, set_frame_limit,
-    start,
+    Unenforceable, Unwritable, Workers, frame_limit, functions, kernel, kernel_for, optional, plan,
+    set_frame_limit, start,
 };
 
 #[cfg(all(
