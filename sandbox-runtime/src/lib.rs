@@ -47,7 +47,9 @@ pub use kernel::{kernel, kernel_for};
 pub use plan::{
     Capability, Erratum, Kernel, Layer, Limits, Lost, Placement, Plan, Promise, Unenforceable, plan,
 };
-pub use policy::{Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, optional};
+pub use policy::{
+    Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, Workers, optional,
+};
 pub use registry::{Function, functions};
 #[cfg(feature = "policy-files")]
 pub use sandboxed_config::PolicyFileError;
@@ -82,7 +84,7 @@ pub mod __private {
     pub use crate::registry::FUNCTIONS;
     pub use crate::{
         Access, Allow, Error, Function, Memory, Placement, Policy, Preset, Stdio, ThreadSync, Timeout,
-        optional,
+        Workers, optional,
     };
     pub use linkme;
 }

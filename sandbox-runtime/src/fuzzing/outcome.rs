@@ -19,6 +19,7 @@ static FUNCTION: Function = Function {
     placement: Placement::Process,
     attribute: "",
     policy: None,
+    warm: None,
 };
 
 static PLAN: LazyLock<Plan> = LazyLock::new(|| {

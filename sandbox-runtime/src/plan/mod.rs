@@ -20,7 +20,7 @@ pub use namespaces::NamespacesPlan;
 pub use promise::{Layer, Lost, Promise};
 pub use ruleset::{PathRule, PortRule, RulesetPlan};
 
-use crate::policy::{Access, Allow, Demand, Memory, NetAccess, Policy, Stdio, ThreadSync, Timeout};
+use crate::policy::{Access, Allow, Demand, Memory, NetAccess, Policy, Stdio, ThreadSync, Timeout, Workers};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -125,6 +125,8 @@ pub struct Plan {
     pub env: Vec<String>,
     /// `process`: what becomes of stdout and stderr.
     pub stdio: Stdio,
+    /// `process`: how many workers there are, and how many calls each serves.
+    pub workers: Workers,
     /// `process`: whether files are granted, and with them the caller's working directory.
     pub files: bool,
     /// `in_place`: what to do about other threads.
@@ -240,6 +242,7 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
         limits: if process { Limits::of(policy) } else { Limits::default() },
         env: if process { policy.env.clone() } else { Vec::new() },
         stdio: policy.stdio,
+        workers: if process { policy.effective_workers() } else { Workers::new() },
         files: policy.names_files(),
         thread_sync: policy.thread_sync,
         held,
