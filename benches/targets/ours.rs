@@ -65,7 +65,7 @@ pub mod spares {
     }
 }
 
-/// Computes and nothing else, a nanosecond or so a round.
+/// Computes and nothing else.
 pub fn spin(rounds: u32) -> u32 {
     (0..rounds).fold(1, |state, round| std::hint::black_box(state ^ round).rotate_left(5))
 }

@@ -100,13 +100,19 @@ pub const ROWS: &[Row] = &[
     }),
     Row::new("PNG of 1 MB, reuse", DIRECT, Times(1.1), |effort| scenes::decode(effort, reused::decode)),
     Row::new("PNG of 1 MB, fresh", DIRECT, Times(1.3), |effort| scenes::decode(effort, fresh::decode)),
-    Row::new("add, fresh, host with a touched heap", "with 10 MiB", Times(1.1), scenes::heaps),
-    Row::new("a ms of computing, fresh, two threads", "one thread; 0.5 x is all", Times(0.6), |effort| {
-        scenes::two_threads(effort, fresh::compute)
-    }),
-    Row::new("a ms of computing, reuse, two threads", "one thread; 0.5 x is all", Times(0.6), |effort| {
-        scenes::two_threads(effort, reused::compute)
-    }),
+    Row::new("add, fresh, touched heap of 4 GiB (quick: 1)", "with 10 MiB", Times(1.1), scenes::heaps),
+    Row::new(
+        "5 ms of computing, fresh, two threads",
+        "with one thread; 0.5 x is perfect",
+        Times(0.6),
+        |effort| scenes::two_threads(effort, fresh::compute),
+    ),
+    Row::new(
+        "5 ms of computing, reuse, two threads",
+        "with one thread; 0.5 x is perfect",
+        Times(0.6),
+        |effort| scenes::two_threads(effort, reused::compute),
+    ),
     Row::new("PSS of an idle spare, 1 of them", "", AtMost(400.0, "KiB"), |_| {
         scenes::spares(1, spares::add_with_1)
     }),

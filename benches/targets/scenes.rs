@@ -2,7 +2,7 @@
 
 use crate::children::{self, Heap};
 use crate::floors::{forkserver::Forkserver, ping_pong, shared_memory};
-use crate::jobs::{self, MIB, median, noise};
+use crate::jobs::{self, MIB, median, noise, time};
 use crate::measure::{Effort, Pace, medians, wait_for_the_beat};
 use crate::rows::Measured;
 use crate::table::Figures;
@@ -80,15 +80,18 @@ pub fn heaps(effort: Effort) -> Measured {
     Ok(samples.map(median).into())
 }
 
-/// The time of a call where two threads call, as often each, and where one does.
+/// The time of a call where two threads call, as often each, and where one does. The calls are so long that forking
+/// fresh processes, for which a machine of two has no processor left, does not count.
 pub fn two_threads(effort: Effort, compute: fn(u32) -> u32) -> Measured {
-    const ROUNDS: u32 = 1_000_000;
-    const CALLS: u32 = 8;
+    const CALLS: u32 = 4;
+    const SOME: u32 = 100_000;
     if thread::available_parallelism()?.get() < 2 {
         return Ok(Figures::not("it needs 2 processors"));
     }
-    let expected = ours::spin(ROUNDS);
-    let call = || (0..CALLS).for_each(|_| assert_eq!(compute(black_box(ROUNDS)), expected));
+    let some = time(&|| _ = black_box(ours::spin(black_box(SOME))), 10);
+    let rounds = (f64::from(SOME) * 5000.0 / some) as u32;
+    let expected = ours::spin(rounds);
+    let call = || (0..CALLS).for_each(|_| assert_eq!(compute(black_box(rounds)), expected));
     let call_in = |threads: u32| {
         thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(call))));
     };
