@@ -140,8 +140,9 @@ pub fn start_up(effort: Effort) -> Measured {
     let Some(directory) = this.parent().and_then(Path::parent) else { return Err("no directory".into()) };
     let programs = ["startup_sandboxed", "startup_bare"].map(|name| directory.join(name));
     if !programs.iter().all(|program| program.exists()) {
-        let how = "cargo build --release -p sandboxed-startup";
-        return Ok(Figures::not(format!("its programs are not there; `{how}` makes them")));
+        let profile = if cfg!(debug_assertions) { "" } else { " --release" };
+        let how = format!("`cargo build{profile} -p sandboxed-startup` makes its programs");
+        return Ok(Figures::not(how));
     }
     let [sandboxed, bare] = programs.each_ref().map(|program| {
         move || {

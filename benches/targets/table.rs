@@ -57,7 +57,7 @@ impl From<[f64; 2]> for Figures {
 
 pub fn print_head() {
     let [ours, floor, ratio, target] = ["ours", "floor", "ratio", "target"];
-    println!("{:44}{ours:>13}{floor:>13}{ratio:>8}{target:>12}  met  the floor is", "medians");
+    println!("{:46}{ours:>13}{floor:>13}{ratio:>8}{target:>12}  met  the floor is", "medians");
 }
 
 pub fn line(what: &str, against: &str, target: Target, figures: &Figures) -> String {
@@ -75,11 +75,11 @@ pub fn line(what: &str, against: &str, target: Target, figures: &Figures) -> Str
         true => (String::new(), String::new()),
         false => (figure(ours / floor), quantity(floor, unit)),
     };
-    format!("{what:44}{:>13}{floor:>13}{ratio:>8}{goal:>12}  {met:4} {against}", quantity(ours, unit))
+    format!("{what:46}{:>13}{floor:>13}{ratio:>8}{goal:>12}  {met:4} {against}", quantity(ours, unit))
 }
 
 pub fn line_of_words(what: &str, words: &str) -> String {
-    format!("{what:44}{words}")
+    format!("{what:46}{words}")
 }
 
 fn quantity(value: f64, unit: &str) -> String {
