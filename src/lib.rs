@@ -303,9 +303,9 @@ compile_error!(
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use sandboxed_runtime::{
     Access, Allow, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Limits, Lost,
-    Memory, NetAccess, Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout,
-    Unenforceable, Unwritable, Workers, frame_limit, functions, kernel, kernel_for, optional, plan,
-    set_frame_limit, start,
+    Map, Memory, NetAccess, Output, Placement, Plan, Policy, Preset, Progress, Promise, Ran, Results, Stdio,
+    ThreadSync, Timeout, Unenforceable, Unwritable, Workers, frame_limit, functions, kernel, kernel_for, map,
+    optional, plan, set_frame_limit, start,
 };
 
 #[cfg(all(
