@@ -178,8 +178,14 @@
 ///   `cpu` the whole life of a worker: so `reuse` beside `cpu` does not compile, and where a policy has both from
 ///   elsewhere, `cpu` wins and workers are used once.
 /// - `spare`, from 0: how many workers wait for calls, forked and locked in advance. With 0 each call waits for a fork.
+///   By default 2, from the second call on; where workers are used again, none beside those that were.
 /// - `max`, from 1: the most workers of this function that run at once. A call beyond it waits for one, at most as long as
-///   its own `timeout`, and then fails with an error that says so; its body did not run.
+///   its own `timeout`, and then fails with an error that says so ([`Error::is_busy`]); its body did not run. By default
+///   twice the number of processors, at least 4.
+///
+/// Functions whose workers are locked alike share them; those that are used again, or warmed up, are their function's own.
+/// Workers that wait end after ten seconds without a call, and no more than 16 kinds are kept ready. Where grants name
+/// arguments, workers are used once: a ruleset is for good.
 ///
 /// A `spare` above `max` does not compile. Of values that are known at run time alone, `reuse` and `max` of 0 count as 1,
 /// and a greater `spare` as `max`.

@@ -31,11 +31,9 @@ pub mod fresh {
 
 // Input:   (reuse = 9) fn add(a: u32, b: u32) -> u32 { a + b }
 // Output:  #[sandboxed(workers(reuse = 9))] pub fn add(a: u32, b: u32) -> u32 { a + b }
-//
-// `workers` is no key of the attribute yet, so what is asked for is left out, and the rows say what they find.
 macro_rules! workers {
     ($(($($keys:tt)*) fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block)*) => {
-        $(#[sandboxed]
+        $(#[sandboxed(workers($($keys)*))]
         pub fn $name($($argument: $type),*) -> $result $body)*
     };
 }

@@ -88,8 +88,8 @@ pub fn process<'v, A>(
 ) -> Result<A, Error> {
     let mut message = Outgoing::new();
     put(&mut message).map_err(|error| placement::cannot_encode(function, &error))?;
-    let answer = placement::process::call(function, &policy, entry, &message)?;
-    let mut answer = Incoming::new(&answer, Vec::new());
+    let mut answer = placement::process::call(function, &policy, entry, &message)?;
+    let mut answer = Incoming::new(&answer.stream, Vec::new()).with_bulk(answer.bulk.as_deref_mut());
     let taken = take(&mut answer).and_then(|value| answer.finish().map(|()| value));
     taken.map_err(|error| placement::bad_data(function, error.to_string()))
 }

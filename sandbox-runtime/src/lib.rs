@@ -86,6 +86,7 @@ pub mod __private {
     pub use crate::codec::*;
     pub use crate::denial::{Denied, assert_denied, errno, pick_path};
     pub use crate::registry::FUNCTIONS;
+    pub use crate::worker::{forge_reply, reply_memory};
     pub use crate::{
         Access, Allow, Error, Function, Memory, Placement, Policy, Preset, Stdio, ThreadSync, Timeout,
         Workers, optional,

@@ -17,11 +17,19 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) is_program: bool,
 }
 
+/// An encoded result.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) stream: Vec<u8>,
+    /// Its long byte strings, where they came apart.
+    pub(crate) bulk: Option<Vec<Vec<u8>>>,
+}
+
 /// How a call ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The encoded result.
-    Returned(Vec<u8>),
+    Returned(Answer),
     /// The exit code of `fn main`.
     Exit(i32),
 }
@@ -43,7 +51,7 @@ impl Circumstances<'_> {
             return Err(bad(error.to_string()));
         }
         if let Some(frame) = transcript.ending {
-            return self.of_frame(frame, transcript.begun);
+            return self.of_frame(frame, transcript.bulk, transcript.begun);
         }
         if transcript.stuck {
             return Err(self.timed_out());
@@ -54,9 +62,9 @@ impl Circumstances<'_> {
         }
     }
 
-    fn of_frame(&self, frame: Frame, begun: bool) -> Result<Outcome, ErrorKind> {
+    fn of_frame(&self, frame: Frame, bulk: Vec<Vec<u8>>, begun: bool) -> Result<Outcome, ErrorKind> {
         match (frame.kind, frame.payload.as_slice()) {
-            (Kind::Returned, _) => Ok(Outcome::Returned(frame.payload)),
+            (Kind::Returned, _) => Ok(Outcome::Returned(Answer { stream: frame.payload, bulk: Some(bulk) })),
             (Kind::ExitCode, [code]) => Ok(Outcome::Exit(i32::from(*code))),
             (Kind::Unsendable, text) => {
                 Err(ErrorKind::Encode { what: String::from_utf8_lossy(text).into_owned() })

@@ -19,6 +19,11 @@ fn stat(pid: i32) -> Option<Vec<String>> {
     Some(fields.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
+/// The forkserver of a template, which is the parent of its workers.
+pub fn forkserver_of(template: i32) -> i32 {
+    stat(template).unwrap_or_else(|| panic!("no process {template}"))[1].parse().unwrap()
+}
+
 impl Process {
     pub fn of(pid: i32) -> Process {
         let start = stat(pid).unwrap_or_else(|| panic!("no process {pid}"))[19].clone();

@@ -245,6 +245,52 @@ pub fn replace(number: i32, file: &std::fs::File) {
     assert_eq!(done, number);
 }
 
+/// Sets a number in somebody's memory.
+pub fn poke((start, length): (*mut u8, usize), offset: usize, number: u64) {
+    assert!(offset + 8 <= length);
+    let at = start.wrapping_add(offset).cast::<u64>();
+    // SAFETY: within the memory that the caller names, which is mapped and read by others as numbers.
+    unsafe { at.write_volatile(number) };
+}
+
+pub fn fill((start, length): (*mut u8, usize), byte: u8) {
+    // SAFETY: as above.
+    unsafe { start.write_bytes(byte, length) };
+}
+
+pub fn unmap((start, length): (*mut u8, usize)) {
+    // SAFETY: what refers to it crashes, which is wanted.
+    unsafe { libc::munmap(start.cast(), length) };
+}
+
+/// Whether bytes are somewhere in memory from an address on, as far as it is mapped.
+pub fn find_from(address: usize, length: usize, bytes: &[u8]) -> bool {
+    let page = 4096;
+    let start = address / page * page;
+    // SAFETY: asks whether pages are mapped.
+    let is_mapped = |at: usize| unsafe { libc::mincore(at as *mut _, page, &mut 0) } == 0;
+    let end = (start..start + length).step_by(page).find(|at| !is_mapped(*at)).unwrap_or(start + length);
+    // SAFETY: all of it is mapped, and nobody writes it meanwhile.
+    let memory = unsafe { std::slice::from_raw_parts(start as *const u8, end - start) };
+    memory.windows(bytes.len()).any(|window| window == bytes)
+}
+
+/// Asks for the right to write a page.
+pub fn make_writable(address: usize) -> std::io::Result<()> {
+    let (page, both) = (address / 4096 * 4096, libc::PROT_READ | libc::PROT_WRITE);
+    // SAFETY: what is mapped there stays; only rights are asked for.
+    match unsafe { libc::mprotect(page as *mut _, 4096, both) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Of a process with one thread.
+pub fn set_variable(name: &str, value: &str) {
+    // SAFETY: nobody else reads the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
+}
+
 /// Writes where nothing is mapped.
 pub fn write_to_null() {
     let nowhere = std::hint::black_box(std::ptr::without_provenance_mut::<u8>(16));

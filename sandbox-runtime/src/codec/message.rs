@@ -13,6 +13,10 @@ use super::{CodecError, form, reader, varint, writer};
 /// One page: below, a copy costs less than one more entry in the list of segments.
 pub const BORROW_FROM: usize = 4096;
 
+/// Byte slices from this length on come back apart from the rest, so that the vector that they are received in is the
+/// caller's.
+pub const BULK_FROM: usize = 64 * 1024;
+
 /// The encoded values of one message, as segments that follow one another, and descriptors.
 ///
 /// Small values are appended to a segment of the message's own; large byte slices are segments that borrow
@@ -69,6 +73,16 @@ impl<'v> Outgoing<'v> {
         self.segments.iter().map(|segment| &**segment)
     }
 
+    /// Those of the bytes that are no [bulk](Outgoing::bulk), in order.
+    pub fn stream(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().filter(|segment| !segment.is_bulk()).map(|segment| &**segment)
+    }
+
+    /// The byte slices that are [long](BULK_FROM), in order.
+    pub fn bulk(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().filter(|segment| segment.is_bulk()).map(|segment| &**segment)
+    }
+
     /// How many bytes the message has.
     pub fn len(&self) -> usize {
         self.segments().map(<[u8]>::len).sum()
@@ -97,6 +111,16 @@ impl<'v> Outgoing<'v> {
     }
 }
 
+trait Segment {
+    fn is_bulk(&self) -> bool;
+}
+
+impl Segment for Cow<'_, [u8]> {
+    fn is_bulk(&self) -> bool {
+        matches!(self, Cow::Borrowed(bytes) if bytes.len() >= BULK_FROM)
+    }
+}
+
 /// A message while it is read.
 ///
 /// Every read is bounded by the bytes that are there, a declared length or count never exceeds them, and nothing
@@ -104,6 +128,8 @@ impl<'v> Outgoing<'v> {
 #[derive(Debug)]
 pub struct Incoming<'i> {
     rest: &'i [u8],
+    /// Where long byte slices come apart from the rest: those that were not taken yet.
+    bulk: Option<std::slice::IterMut<'i, Vec<u8>>>,
     fds: VecDeque<OwnedFd>,
     room: Room,
 }
@@ -131,7 +157,12 @@ impl<'i> Incoming<'i> {
     /// [frame](crate::frame_limit).
     pub fn new(bytes: &'i [u8], fds: impl Into<VecDeque<OwnedFd>>) -> Self {
         let limit = crate::wire::frame_limit();
-        Self { rest: bytes, fds: fds.into(), room: Room { limit, left: limit } }
+        Self { rest: bytes, bulk: None, fds: fds.into(), room: Room { limit, left: limit } }
+    }
+
+    /// Long byte slices are not among the bytes but here.
+    pub(crate) fn with_bulk(self, bulk: Option<&'i mut [Vec<u8>]>) -> Self {
+        Self { bulk: bulk.map(|bulk| bulk.iter_mut()), ..self }
     }
 
     /// Elements of values may take so much memory, in bytes.
@@ -145,7 +176,32 @@ impl<'i> Incoming<'i> {
     ///
     /// [`CodecError::Truncated`] if the length is not there or exceeds what is there.
     pub fn take_bytes(&mut self) -> Result<&'i [u8], CodecError> {
-        varint::take_sized(&mut self.rest)
+        let length = varint::take_varint(&mut self.rest)?;
+        match self.take_bulk(length)? {
+            Some(bytes) => Ok(bytes),
+            None => varint::take(&mut self.rest, usize::try_from(length).unwrap_or(usize::MAX)),
+        }
+    }
+
+    /// Takes a length and that many bytes, by a copy if they did not come apart.
+    ///
+    /// # Errors
+    ///
+    /// As [`take_bytes`](Incoming::take_bytes).
+    pub fn take_vec(&mut self) -> Result<Vec<u8>, CodecError> {
+        let length = varint::take_varint(&mut self.rest)?;
+        match self.take_bulk(length)? {
+            Some(bytes) => Ok(std::mem::take(bytes)),
+            None => varint::take(&mut self.rest, usize::try_from(length).unwrap_or(usize::MAX))
+                .map(<[u8]>::to_vec),
+        }
+    }
+
+    /// The next of what came apart, if bytes of this length do.
+    fn take_bulk(&mut self, length: u64) -> Result<Option<&'i mut Vec<u8>>, CodecError> {
+        let Some(bulk) = self.bulk.as_mut().filter(|_| length >= BULK_FROM as u64) else { return Ok(None) };
+        let bytes = bulk.next().filter(|bytes| bytes.len() as u64 == length);
+        bytes.map(Some).ok_or(CodecError::Truncated)
     }
 
     /// Takes a value in the form that serde gives it. It may borrow from the message.
@@ -186,7 +242,8 @@ impl<'i> Incoming<'i> {
     ///
     /// [`CodecError::TrailingBytes`] and [`CodecError::ExtraDescriptors`] if something is left.
     pub fn finish(self) -> Result<(), CodecError> {
-        match (self.rest.len(), self.fds.len()) {
+        let apart = self.bulk.into_iter().flatten().map(|bytes| bytes.len()).sum::<usize>();
+        match (self.rest.len() + apart, self.fds.len()) {
             (0, 0) => Ok(()),
             (0, fds) => Err(CodecError::ExtraDescriptors(fds)),
             (bytes, _) => Err(CodecError::TrailingBytes(bytes)),

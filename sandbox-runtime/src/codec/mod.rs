@@ -35,7 +35,7 @@ mod writer;
 
 pub use codecs::{Accepts, AsNative, Back, Codec, Crosses, Keeps, Parts, Returns, Serde};
 pub use error::CodecError;
-pub use message::{BORROW_FROM, Incoming, Outgoing};
+pub use message::{BORROW_FROM, BULK_FROM, Incoming, Outgoing};
 pub use native::{ComesBack, Item, Native};
 pub use refused::{LostUpdates, NoArgument, NorThis, Shared, Unheld, Unsupported};
 pub use remote::RemoteError;

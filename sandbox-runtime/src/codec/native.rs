@@ -130,11 +130,36 @@ macro_rules! owners {
 }
 
 owners! {
-    Vec<u8>: [u8], Box<[u8]>: [u8], Rc<[u8]>: [u8], Arc<[u8]>: [u8],
-    String: str, Box<str>: str, Rc<str>: str, Arc<str>: str,
+    Box<[u8]>: [u8], Rc<[u8]>: [u8], Arc<[u8]>: [u8],
+    Box<str>: str, Rc<str>: str, Arc<str>: str,
     OsString: OsStr, Box<OsStr>: OsStr, Rc<OsStr>: OsStr, Arc<OsStr>: OsStr,
     PathBuf: Path, Box<Path>: Path, Rc<Path>: Path, Arc<Path>: Path,
     CString: CStr, Box<CStr>: CStr, Rc<CStr>: CStr, Arc<CStr>: CStr,
+}
+
+/// Those that can be what came, without a copy.
+macro_rules! owners_of_vectors {
+    ($($owner:ty: $borrowed:ty, $from:expr;)*) => {$(
+        impl<'i> Native<'i> for $owner {
+            type Held = Self;
+
+            fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+                <$borrowed>::send(self, out)
+            }
+
+            fn receive(input: &mut Incoming<'i>) -> Result<Self, CodecError> {
+                input.take_vec().and_then($from)
+            }
+        }
+
+        impl ComesBack for $owner {}
+        impl Item for $owner {}
+    )*};
+}
+
+owners_of_vectors! {
+    Vec<u8>: [u8], Ok;
+    String: str, |bytes| String::from_utf8(bytes).map_err(|_| CodecError::Utf8);
 }
 
 /// A reference within a value (`Option<&Path>`, `Vec<&str>`) borrows from the message.

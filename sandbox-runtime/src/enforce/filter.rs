@@ -84,11 +84,16 @@ impl Filter {
         install(&self.program(), seccomp::TSYNC)
     }
 
-    /// For a worker: the filter, then what it pins to this process and its forkserver.
-    pub(super) fn apply_in_worker(&self, forkserver: Pid) -> Result<(), LockError> {
+    /// For a worker: the filter, then what it pins to this process and its parents.
+    pub(super) fn apply_in_worker(&self, parents: [Pid; 2]) -> Result<(), LockError> {
         self.apply()?;
+        self.apply_pins(parents)
+    }
+
+    /// For a worker whose template has the filter.
+    pub(super) fn apply_pins(&self, parents: [Pid; 2]) -> Result<(), LockError> {
         match self.pins {
-            Some(pins) => install(&pins.program(HERE, rustix::process::getpid(), forkserver), 0),
+            Some(pins) => install(&pins.program(HERE, rustix::process::getpid(), parents), 0),
             None => Ok(()),
         }
     }

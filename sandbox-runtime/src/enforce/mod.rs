@@ -115,13 +115,37 @@ impl Locks {
         Ok(Enforced(()))
     }
 
-    /// Restricts a worker, for good; what is for its `forkserver` alone, too.
-    pub(crate) fn close_worker(&self, forkserver: Pid) -> Result<Enforced, LockError> {
+    /// Restricts a worker, for good; also what is for its `parents` alone, its template and the forkserver.
+    pub(crate) fn close_worker(&self, parents: [Pid; 2]) -> Result<Enforced, LockError> {
         self.take_on_ruleset(0)?;
         capabilities::keep_only(&self.capabilities)?;
         // Last: it may refuse what the steps above need.
-        self.filter.as_ref().map_or(Ok(()), |filter| filter.apply_in_worker(forkserver))?;
+        self.filter.as_ref().map_or(Ok(()), |filter| filter.apply_in_worker(parents))?;
         Ok(Enforced(()))
+    }
+
+    /// Restricts a template, for good: as its workers, but for what names a process. With the ruleset only where it runs
+    /// `foreign` code, since theirs then have a layer more.
+    pub(crate) fn close_template(&self, foreign: bool) -> Result<(), LockError> {
+        no_new_privs()?;
+        if let Some(ruleset) = self.ruleset.as_ref().filter(|_| foreign) {
+            Locks::take_on(ruleset)?;
+        }
+        capabilities::keep_only(&self.capabilities)?;
+        self.filter.as_ref().map_or(Ok(()), Filter::apply)
+    }
+
+    /// As [`Locks::close_worker`], for what was forked from a template that is restricted.
+    pub(crate) fn close_child_of_template(&self, parents: [Pid; 2]) -> Result<Enforced, LockError> {
+        // A layer of its own: siblings in one domain may signal and trace each other.
+        self.ruleset.as_ref().map_or(Ok(()), Locks::take_on)?;
+        self.filter.as_ref().map_or(Ok(()), |filter| filter.apply_pins(parents))?;
+        Ok(Enforced(()))
+    }
+
+    /// Takes on a ruleset, in a process that has no_new_privs.
+    pub(crate) fn take_on(ruleset: &OwnedFd) -> Result<(), LockError> {
+        restrict(ruleset.as_fd(), 0)
     }
 
     /// Restricts a process of one thread, for good.

@@ -1,6 +1,7 @@
 //! What comes out of a message as types of every kind.
 
-use crate::codec::CodecError;
+use crate::codec::{CodecError, Incoming, Native};
+use crate::outcome::Answer;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -55,6 +56,25 @@ pub(crate) enum Any {
     Number(i64),
     List(Vec<Any>),
     Map(BTreeMap<String, Any>),
+}
+
+/// Decodes an answer as types of every kind, and where byte strings came apart, as those of which they are parts.
+pub(crate) fn decode_answer(answer: &Answer) {
+    decode_as_everything(&answer.stream);
+    let whole: usize = answer.bulk.iter().flatten().map(Vec::len).sum::<usize>() + answer.stream.len();
+    let held = [
+        apart::<Vec<u8>>(answer, Vec::len),
+        apart(answer, String::len),
+        apart(answer, |texts: &Vec<Vec<u8>>| texts.iter().map(Vec::len).sum()),
+    ];
+    assert!(held.into_iter().flatten().all(|held| held <= whole), "{held:?} of {whole}");
+}
+
+fn apart<T: for<'i> Native<'i, Held = T>>(answer: &Answer, length: impl Fn(&T) -> usize) -> Option<usize> {
+    let mut bulk = answer.bulk.clone()?;
+    let mut input = Incoming::new(&answer.stream, []).with_bulk(Some(&mut bulk));
+    let value = T::receive(&mut input).ok()?;
+    input.finish().ok().map(|()| length(&value))
 }
 
 /// Decodes as one type after another; returns how many accepted the bytes. What one accepts can be sent again.

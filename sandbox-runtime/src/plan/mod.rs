@@ -134,6 +134,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a worker can start what outlives it.
+    pub(crate) fn may_leave_processes(&self) -> bool {
+        self.filter.as_ref().is_none_or(|filter| !filter.processes)
+    }
+
+    /// Whether there is nothing to reach, so that it makes no difference who asks: no files, no sockets, no programs, no
+    /// processes to signal.
+    pub(crate) fn grants_nothing(&self) -> bool {
+        let nothing = |filter: &FilterPlan| {
+            let kinds = filter.sockets == Sockets::default() && filter.signals == Signals::ToItself;
+            kinds && filter.paths && filter.execute && filter.processes
+        };
+        self.filter.as_ref().is_some_and(nothing) && self.namespaces.is_none() && self.capabilities.is_empty()
+    }
+
     /// Whether the body may look at processes in `/proc`, its own above all.
     pub(crate) fn grants_proc(&self) -> bool {
         let proc = Path::new("/proc");

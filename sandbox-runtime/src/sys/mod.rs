@@ -10,6 +10,7 @@ pub(crate) mod landlock;
 pub(crate) mod namespaces;
 pub(crate) mod process;
 pub(crate) mod seccomp;
+pub(crate) mod shared;
 pub(crate) mod signalfd;
 pub(crate) mod spawn;
 pub(crate) mod stack;

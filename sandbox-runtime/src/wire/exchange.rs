@@ -1,15 +1,15 @@
-//! One call with a worker: sends the job, takes what comes back, until there is a result or the worker is gone.
+//! One call with a worker: begins its turn, takes what comes back, until there is a result or the worker is gone.
 
-use super::frame::{Frame, FrameError, FrameReader, Kind};
-use super::job::Sending;
+use super::channel::{Data, Head, HostEnd};
+use super::frame::{Bytes, Frame, FrameError, FrameReader, Kind};
 use super::relay::Relay;
-use crate::forkserver::{Report, Worker};
+use super::slots::{Slot, State};
+use crate::forkserver::Report;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
+use rustix::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// How much longer than its deadline a worker is waited for: killing it is the forkserver's business.
+/// How much longer than its deadline a worker is waited for: killing it is the template's business.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Everything that is known of a call when it is over.
@@ -19,140 +19,183 @@ pub(crate) struct Transcript {
     pub(crate) begun: bool,
     /// The last note of a panic.
     pub(crate) panic: Option<Vec<u8>>,
+    /// The long byte strings of the result.
+    pub(crate) bulk: Vec<Vec<u8>>,
     /// The frame that ends a call.
     pub(crate) ending: Option<Frame>,
     /// What is wrong with what the worker sent.
     pub(crate) bad: Option<FrameError>,
     /// How the worker ended, where that was waited for.
     pub(crate) report: Option<Report>,
-    /// The worker outlived its deadline and the forkserver's too.
+    /// The worker outlived its deadline and the template's too.
     pub(crate) stuck: bool,
-    /// The forkserver is gone.
+    /// The template is gone.
     pub(crate) abandoned: bool,
 }
 
+/// What a call says of its worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It has answered.
+    Well,
+    /// It has not, or is not to be trusted with another call.
+    Unwell,
+    /// Nobody looks after it any more.
+    Lost,
+}
+
+/// The host's ends of all that leads to a worker.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) channel: HostEnd,
+    /// The socket for descriptors.
+    pub(crate) job: OwnedFd,
+    /// A byte comes when there is something in the channel and the host sleeps.
+    pub(crate) bell: OwnedFd,
+    /// A byte comes when the worker has ended. Only the template has the other end.
+    pub(crate) ended: OwnedFd,
+    pub(crate) relay: Relay,
+}
+
 pub(crate) struct Exchange<'a> {
-    worker: &'a Worker,
-    /// `None` once nothing more can come.
-    reply: Option<&'a OwnedFd>,
-    sending: Sending<'a>,
+    ends: &'a mut Ends,
+    slot: Slot<'a>,
+    data: Data<'a>,
     reader: FrameReader,
-    relay: &'a mut Relay,
     deadline: Option<Instant>,
     transcript: Transcript,
 }
 
 impl<'a> Exchange<'a> {
+    /// Of a worker that is taken.
     pub(crate) fn new(
-        worker: &'a Worker,
-        sending: Sending<'a>,
-        relay: &'a mut Relay,
+        ends: &'a mut Ends,
+        slot: Slot<'a>,
+        data: Data<'a>,
         timeout: Option<Duration>,
     ) -> Exchange<'a> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout.saturating_add(GRACE)));
-        let reader = FrameReader::new();
-        let reply = Some(&worker.reply);
-        Exchange { worker, reply, sending, reader, relay, deadline, transcript: Transcript::default() }
+        Exchange { ends, slot, data, reader: FrameReader::new(), deadline, transcript: Transcript::default() }
     }
 
     /// Runs the call to its end.
-    pub(crate) fn run(mut self) -> Transcript {
-        while !self.is_over() {
-            self.wait();
-            self.send();
+    pub(crate) fn run(mut self, head: Head) -> Transcript {
+        self.ends.relay.begin();
+        self.ends.channel.begin(head, &mut self.data);
+        loop {
+            let awake = self.ends.channel.wait_awake(&self.data);
+            self.ends.channel.go_on(&mut self.data);
             self.receive();
-            self.relay.go_on(false);
-            self.look_at_report();
-        }
-        if self.transcript.report.is_some() || self.transcript.abandoned {
-            self.drain();
+            if self.is_over() {
+                break;
+            }
+            if !awake {
+                self.sleep();
+            }
         }
         // Of a worker that had no result nothing is worth waiting for.
-        self.relay.finish(self.transcript.ending.is_some());
+        self.ends.relay.finish(self.transcript.ending.is_some());
         self.transcript
     }
 
     fn is_over(&mut self) -> bool {
-        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let transcript = &mut self.transcript;
-        transcript.stuck = late;
-        transcript.ending.is_some()
-            || transcript.bad.is_some()
-            || transcript.report.is_some()
-            || transcript.abandoned
-            || late
+        if transcript.ending.is_some() || transcript.bad.is_some() {
+            return true;
+        }
+        transcript.stuck = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        transcript.report.is_some() || transcript.abandoned || transcript.stuck
     }
 
-    fn wait(&self) {
-        let mut fds: Vec<PollFd<'_>> = self.relay.poll_fds().collect();
-        fds.push(PollFd::new(&self.worker.supervision, PollFlags::IN));
-        fds.extend(self.reply.map(|reply| PollFd::new(reply, PollFlags::IN)));
-        if !self.sending.is_done() {
-            fds.push(PollFd::new(&self.worker.job, PollFlags::OUT));
+    /// Until something comes: from the worker, from its template, or from what it prints.
+    fn sleep(&mut self) {
+        self.ends.channel.fall_asleep();
+        let printed = !self.ends.channel.is_ready(&self.data) && self.wait();
+        self.ends.channel.wake_up();
+        if printed {
+            self.ends.relay.go_on(false);
         }
+        // It may have said something before it ended.
+        if self.has_ended() {
+            self.receive();
+        }
+    }
+
+    /// Says whether something was printed, or can be now.
+    fn wait(&mut self) -> bool {
+        let Ends { bell, ended, relay, .. } = &*self.ends;
+        let mut fds: Vec<PollFd<'_>> = relay.poll_fds().collect();
+        fds.push(PollFd::new(bell, PollFlags::IN));
+        fds.push(PollFd::new(ended, PollFlags::IN));
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         // EINTR and the like: look at everything, which never blocks, and wait again.
         let _looked_at_below = poll(&mut fds, left.as_ref());
-    }
-
-    fn send(&mut self) {
-        match self.sending.go_on(self.worker.job.as_fd()) {
-            Ok(()) | Err(Errno::AGAIN) => {}
-            // The worker has closed its end: what it had to say may still be there to read.
-            Err(_) => self.sending.stop(),
+        let [printed @ .., bell, ended] = &fds[..] else { return false };
+        let printed = printed.iter().any(|fd| !fd.revents().is_empty());
+        let [bell, ended] = [bell, ended].map(|fd| fd.revents());
+        if !bell.is_empty() {
+            drain(&self.ends.bell).unwrap_or_default();
         }
-    }
-
-    /// Takes what is there, up to a bound, so that a flood does not keep the loop from its other business.
-    fn receive(&mut self) -> bool {
-        let Some(reply) = self.reply else { return false };
-        let mut piece = [0; 64 * 1024];
-        match rustix::io::read(reply, &mut piece) {
-            Ok(0) => self.reply = None,
-            Ok(length) => {
-                self.transcript.read(&mut self.reader, &piece[..length]);
-                return true;
-            }
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => self.reply = None,
+        // Where nobody has the other end any more, the template has ended.
+        if !ended.is_empty() && drain(&self.ends.ended) == Ok(0) {
+            self.transcript.abandoned = true;
         }
-        false
+        printed
     }
 
-    fn look_at_report(&mut self) {
-        match self.worker.report() {
-            Ok(Some(report)) => self.transcript.report = Some(report),
-            Ok(None) => {}
-            Err(_) => self.transcript.abandoned = true,
+    fn has_ended(&mut self) -> bool {
+        if self.slot.state() == State::Ended {
+            self.transcript.report = Some(self.slot.report());
         }
+        self.transcript.report.is_some() || self.transcript.abandoned
     }
 
-    /// What the worker wrote before it ended. A child of it that holds the channel may write for ever, so no more
-    /// is taken than a socket can hold.
-    fn drain(&mut self) {
-        const ROUNDS: usize = 64;
-        for _ in 0..ROUNDS {
-            if self.transcript.ending.is_some() || self.transcript.bad.is_some() || !self.receive() {
-                break;
+    /// Takes what is there, up to a window, so that a flood does not keep the loop from its other business.
+    fn receive(&mut self) {
+        for _ in 0..2 {
+            let Some(piece) = self.ends.channel.next_piece() else { return };
+            self.transcript.read(&mut self.reader, piece);
+            if self.transcript.ending.is_none() {
+                self.ends.channel.release();
             }
         }
     }
 }
 
+/// What many wrote at once is one to the reader.
+fn drain(pipe: &OwnedFd) -> rustix::io::Result<usize> {
+    rustix::io::read(pipe, &mut [0; 4096])
+}
+
 impl Transcript {
+    /// What is to become of the worker.
+    pub(crate) fn fate(&self) -> Fate {
+        match &self.ending {
+            _ if self.abandoned || self.stuck => Fate::Lost,
+            Some(frame) if frame.kind == Kind::Returned => Fate::Well,
+            _ => Fate::Unwell,
+        }
+    }
+
     /// Takes the next bytes of the reply. What follows the frame that ends the call is not looked at.
-    pub(crate) fn read(&mut self, reader: &mut FrameReader, bytes: &[u8]) {
+    pub(crate) fn read(&mut self, reader: &mut FrameReader, bytes: impl Bytes) {
         if let Err(error) = reader.feed(bytes, |frame| self.take(frame)) {
-            self.bad = Some(error).filter(|_| self.ending.is_none());
+            self.bad = self.bad.or(Some(error)).filter(|_| self.ending.is_none());
         }
     }
 
     fn take(&mut self, frame: Frame) {
-        if self.ending.is_some() {
+        if self.ending.is_some() || self.bad.is_some() {
             return;
         }
+        let length: usize = self.bulk.iter().map(Vec::len).sum();
+        let (length, limit) = (length.saturating_add(frame.payload.len()) as u64, super::frame_limit());
         match frame.kind {
+            Kind::Bulk | Kind::Returned if length > limit => {
+                self.bad = Some(FrameError::TooLong { length, limit })
+            }
+            Kind::Bulk => self.bulk.push(frame.payload),
             Kind::Begun => self.begun = true,
             Kind::Panicked => self.panic = Some(frame.payload),
             _ => self.ending = Some(frame),
@@ -171,7 +214,7 @@ mod tests {
         let forged = [&header(Kind::Returned, 1)[..], b"2"].concat();
         for tail in [&b"garbage"[..], &forged, &header(Kind::Begun, 0), &header(Kind::Panicked, usize::MAX)] {
             let mut transcript = Transcript::default();
-            transcript.read(&mut FrameReader::new(), &[&result, tail].concat());
+            transcript.read(&mut FrameReader::new(), &*[&result, tail].concat());
             assert_eq!(transcript.ending.unwrap().payload, b"1");
             assert_eq!((transcript.bad, transcript.begun), (None, false), "{}", tail.escape_ascii());
         }

@@ -66,6 +66,17 @@ impl Relay {
         Ok((Relay { mode, pipes }, ends))
     }
 
+    /// Before a call: what still came of the one before is kept for nobody.
+    pub(crate) fn begin(&mut self) {
+        if self.mode == Stdio::Capture {
+            self.finish(false);
+        }
+        for pipe in &mut self.pipes {
+            pipe.kept.clear();
+            pipe.pending.clear();
+        }
+    }
+
     /// What to poll: the pipes, or where their content cannot be printed now, the host's streams.
     pub(crate) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         let print = self.mode == Stdio::Relay;
@@ -91,13 +102,23 @@ impl Relay {
     pub(crate) fn finish(&mut self, wait: bool) {
         const ROUNDS: usize = 32;
         for _ in 0..ROUNDS {
-            if !self.go_on(wait) {
+            if !self.has_some() || !self.go_on(wait) {
                 break;
             }
         }
         if self.mode == Stdio::Relay {
             self.pipes.iter_mut().for_each(|pipe| pipe.print(true));
         }
+    }
+
+    /// Whether a pipe holds something: one question for both.
+    fn has_some(&self) -> bool {
+        let mut fds: Vec<PollFd<'_>> = self
+            .pipes
+            .iter()
+            .filter_map(|pipe| Some(PollFd::new(pipe.from.as_ref()?, PollFlags::IN)))
+            .collect();
+        !fds.is_empty() && matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
     }
 
     /// The end of what was captured.

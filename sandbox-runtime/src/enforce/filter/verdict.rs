@@ -181,7 +181,8 @@ fn in_worker(call: &Call, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
         Purpose::Paths if plan.write => reading(call.name, cases),
         Purpose::Metadata if plan.paths => metadata_by_descriptor(call.name, cases),
         Purpose::Processes => process(call.name, cases),
-        Purpose::Sessions if plan.processes => EPERM,
+        // What forks workers gives each a session; then it is taken away by [`super::pins`], as below.
+        Purpose::Sessions if plan.processes && call.name != "setsid" => EPERM,
         Purpose::SystemV | Purpose::Never => EPERM,
         Purpose::Gone => ENOSYS,
         Purpose::Paths
@@ -351,14 +352,15 @@ fn itself(name: &str, cases: &mut Vec<Case>) -> Action {
         }
         // A negative number names a process or thread (its own has a positive one too), or a descriptor. A timer on
         // another's processor time is looked after by that other, at each of its ticks.
-        "clock_gettime" | "clock_getres" | "clock_nanosleep" | "timer_create" => {
+        "clock_gettime" => return Action::Allow,
+        "clock_getres" | "clock_nanosleep" | "timer_create" => {
             cases.push(case([Test::has_none(0, 1 << 31)], Action::Allow));
         }
         // PRIO_PROCESS is 0.
         "getpriority" | "setpriority" => {
             cases.push(case([Test::is(0, &[0]), Test::is(1, &[0])], Action::Allow));
         }
-        "prctl" => cases.push(case([Test::is(0, &PRCTLS)], Action::Allow)),
+        "prctl" => cases.push(case([Test::is(0, &[&PRCTLS[..], &TIES].concat())], Action::Allow)),
         "seccomp" => {
             let flags = [0, libc::SECCOMP_FILTER_FLAG_TSYNC as u32];
             let install = [Test::is(0, &[libc::SECCOMP_SET_MODE_FILTER]), Test::is(1, &flags)];
@@ -370,8 +372,11 @@ fn itself(name: &str, cases: &mut Vec<Case>) -> Action {
     EPERM
 }
 
-/// Names, what it was restricted to, huge pages, names of memory. Not the signal at the death of the forkserver, which
-/// the worker must not outlive.
+/// What ties a process to its parent and to what is left behind below it: for what forks workers, whose death they must
+/// not outlive.
+pub(super) const TIES: [u32; 2] = [libc::PR_SET_PDEATHSIG as u32, libc::PR_SET_CHILD_SUBREAPER as u32];
+
+/// Names, what it was restricted to, huge pages, names of memory.
 pub(super) const PRCTLS: [u32; 12] = [
     libc::PR_SET_NAME as u32,
     libc::PR_GET_NAME as u32,

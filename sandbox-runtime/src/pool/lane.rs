@@ -1,0 +1,153 @@
+//! The host's ends of what leads to one worker after the other, and who uses them for the moment.
+
+use super::template::Template;
+use crate::forkserver::{Ended, StartError};
+use crate::policy::Stdio;
+use crate::wire::{Ends, Fate, HostEnd, Number, Relay, State};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, socketpair};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::sync::Arc;
+
+/// A slot of a template, and what leads to its workers.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) slot: Number,
+    pub(super) ends: Ends,
+    /// How many calls the worker has had.
+    calls: u32,
+}
+
+impl Lane {
+    /// Opens a slot, where a worker is forked. For `fn main` with an stdin.
+    pub(super) fn open(
+        template: &Template,
+        slot: Number,
+        stdio: Stdio,
+        stdin: Option<BorrowedFd<'_>>,
+    ) -> Result<Lane, OpenError> {
+        let (channel, files) = HostEnd::new(template.window())?;
+        let (bell, their_bell) = pipe()?;
+        let (ended, their_end) = pipe()?;
+        // Should it be full, the template must not wait.
+        rustix::fs::fcntl_setfl(&their_end, OFlags::NONBLOCK)?;
+        let (job, their_job) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // Nothing carries descriptors to the host.
+        rustix::net::shutdown(&job, Shutdown::Read)?;
+        let (relay, their_stdio) =
+            Relay::new(stdio).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let own = [&files.request, &files.reply, &their_bell, &their_end, &their_job];
+        let fds: Vec<BorrowedFd<'_>> = own
+            .into_iter()
+            .map(AsFd::as_fd)
+            .chain(stdin)
+            .chain(their_stdio.iter().map(AsFd::as_fd))
+            .collect();
+        template.handle().open(slot, &fds)?;
+        Ok(Lane { slot, ends: Ends { channel, job, bell, ended, relay }, calls: 0 })
+    }
+}
+
+/// Our end, which never waits, and the other. The flag is that of our end alone: the two ends are two open files.
+fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK)?;
+    Ok((ours, theirs))
+}
+
+/// Why there is no worker.
+#[derive(Debug)]
+pub(super) enum OpenError {
+    /// The template is gone.
+    Gone,
+    System(Errno),
+}
+
+impl From<Errno> for OpenError {
+    fn from(errno: Errno) -> OpenError {
+        OpenError::System(errno)
+    }
+}
+
+impl From<Ended> for OpenError {
+    fn from(_: Ended) -> OpenError {
+        OpenError::Gone
+    }
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> StartError {
+        match error {
+            OpenError::Gone => StartError::Gone,
+            OpenError::System(errno) => StartError::System("what leads to a worker", errno.into()),
+        }
+    }
+}
+
+/// A worker that is taken for one call.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    template: Arc<Template>,
+    /// `None` once it is settled.
+    lane: Option<Lane>,
+}
+
+impl Lease {
+    pub(super) fn new(template: Arc<Template>, lane: Lane) -> Lease {
+        Lease { template, lane: Some(lane) }
+    }
+
+    /// Whether the worker is to have no call after this one.
+    pub(crate) fn is_last(&self) -> bool {
+        self.lane.as_ref().is_none_or(|lane| lane.calls + 1 >= self.template.reuse())
+    }
+
+    /// The ends, and the slot that they are of.
+    pub(crate) fn parts(&mut self) -> Option<(&mut Ends, crate::wire::Slot<'_>)> {
+        let lane = self.lane.as_mut()?;
+        Some((&mut lane.ends, self.template.slots().slot(lane.slot)))
+    }
+
+    /// After the call: the worker waits for another, ends by itself, or is ended.
+    pub(crate) fn settle(mut self, fate: Fate) {
+        let is_last = self.is_last();
+        let Some(mut lane) = self.lane.take() else { return };
+        let template = &*self.template;
+        let slot = template.slots().slot(lane.slot);
+        slot.set_turn(lane.ends.channel.turn(), lane.ends.channel.read());
+        let is_well = fate == Fate::Well;
+        lane.calls = if is_well && !is_last { lane.calls + 1 } else { 0 };
+        if is_well && !is_last && slot.change(State::Taken, State::Ready) {
+            return template.give_back(lane);
+        }
+        if fate == Fate::Lost {
+            return template.give_up(lane);
+        }
+        if template.is_single_use() {
+            return template.close(lane);
+        }
+        let is_alive = slot.change(State::Taken, State::Done) || slot.change(State::Doomed, State::Done);
+        let told = match (is_alive, is_well) {
+            // It ends by itself.
+            (true, true) => Ok(()),
+            (true, false) => template.handle().look(),
+            (false, _) => template.handle().fork(lane.slot),
+        };
+        match told {
+            Ok(()) => template.give_back(lane),
+            Err(Ended) => template.give_up(lane),
+        }
+    }
+}
+
+impl Drop for Lease {
+    /// A panic came between.
+    fn drop(&mut self) {
+        if let Some(lane) = self.lane.take() {
+            self.template.close(lane);
+        }
+    }
+}
