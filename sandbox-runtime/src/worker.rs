@@ -80,6 +80,16 @@ impl Prepared {
         prepared
     }
 
+    /// Whether stdout and stderr are pipes of the workers' own.
+    pub(crate) fn has_own_streams(&self) -> bool {
+        self.setup.own_streams
+    }
+
+    /// How many descriptors lead to a worker.
+    pub(crate) fn descriptors(&self) -> usize {
+        if self.setup.program { 8 } else { 7 }
+    }
+
     pub(crate) fn window(&self) -> usize {
         self.setup.window
     }
@@ -118,7 +128,7 @@ impl Prepared {
                 "`warm` runs in a locked template, and with `namespaces` each worker locks itself",
             ));
         }
-        let tasks = rustix::fs::open("/proc/self/task", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let tasks = rustix::fs::open("/proc/self/task", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         if locks.namespaces.is_none() {
             self.hide().map_err(Refusal::new("sigaction, prctl"))?;
             locks.close_template(setup.warm.is_some()).map_err(refused)?;
@@ -458,7 +468,7 @@ pub fn reply_memory() -> Option<(*mut u8, usize)> {
 
 /// Wakes the host. One that is gone needs no worker.
 fn ring() {
-    if !matches!(rustix::io::write(process::borrow_fd(BELL), &[0]), Ok(_) | Err(Errno::INTR)) {
+    if !matches!(rustix::io::write(process::borrow_fd(BELL), &[0]), Ok(_) | Err(Errno::INTR | Errno::AGAIN)) {
         process::exit_now(1);
     }
 }

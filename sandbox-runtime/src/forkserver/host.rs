@@ -241,6 +241,11 @@ impl Forkserver {
         self.kernel
     }
 
+    /// Whether it took on what `in_place` did.
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.restrictions.load(Ordering::SeqCst) > 0
+    }
+
     /// Where the executable's code is in this process.
     pub(crate) fn image(&self) -> &Image {
         &self.image

@@ -1,6 +1,6 @@
 //! The forkserver at work: forks a template for each kind of worker, which goes on by itself, and ends with its host.
 
-use super::children::Children;
+use super::children::{Children, kill};
 use super::message::{self, Request, Restricted};
 use crate::enforce::Locks;
 use crate::sys::process::{self, Fork};
@@ -108,7 +108,8 @@ impl<'a> Server<'a> {
     }
 
     fn restrict(&self, ruleset: bool, locks: &Locks) {
-        // Templates that are there are asked for nothing new any more.
+        // Templates that are there are freer than their host is to be; afterwards they may be out of reach.
+        self.known.iter().copied().for_each(kill);
         let restricted: Restricted = match locks.ruleset.is_some() == ruleset {
             true => locks.close().map(drop).map_err(|error| error.to_string()),
             false => Err("the ruleset was lost on the way".into()),

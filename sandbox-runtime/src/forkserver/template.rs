@@ -13,6 +13,7 @@ use crate::wire::{self, Files, Number, Setup, Slots, State, Wiper, drain_fds};
 use crate::worker::{self, Openings, Prepared};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::Pid;
@@ -39,6 +40,7 @@ struct Template {
 /// What leads to the worker of a slot, whichever it is.
 struct Lane {
     number: Number,
+    own_streams: bool,
     openings: Openings,
     wiper: Wiper,
     /// Only we have it: the host sees when we are gone.
@@ -122,7 +124,8 @@ impl Template {
 
     /// Where that fails descriptors are closed, which the host sees.
     fn open(&mut self, number: Number, fds: Vec<OwnedFd>) {
-        if number.number >= wire::MOST_WORKERS {
+        // Some are lost where the table of descriptors is full.
+        if number.number >= wire::MOST_WORKERS || fds.len() != self.prepared.descriptors() {
             return;
         }
         let mut fds = fds.into_iter();
@@ -134,7 +137,18 @@ impl Template {
         let files = Files { request, reply };
         let Ok(wiper) = Wiper::new(&files, self.prepared.window()) else { return };
         let openings = Openings { files, bell, job, stdio: fds.collect() };
-        self.lanes.insert(number.number, Lane { number, openings, wiper, end, worker: None, at_hand: 0 });
+        self.lanes.insert(
+            number.number,
+            Lane {
+                number,
+                own_streams: self.prepared.has_own_streams(),
+                openings,
+                wiper,
+                end,
+                worker: None,
+                at_hand: 0,
+            },
+        );
         self.fork(number);
     }
 
@@ -292,6 +306,11 @@ impl Lane {
     /// the requests and the streams.) Where that fails nothing must go on.
     fn clean(&mut self, slots: &Slots) -> bool {
         drain_fds(self.openings.job.as_fd());
+        // What it made of the open files that the next has too.
+        let streams = self.openings.stdio.iter().filter(|_| self.own_streams);
+        for fd in streams.chain([&self.openings.bell]) {
+            rustix::fs::fcntl_setfl(fd, OFlags::empty()).unwrap_or_default();
+        }
         let wiped = self.wiper.wipe(&self.openings.files, slots.slot(self.number).read());
         self.at_hand = wiped.unwrap_or(0);
         wiped.is_ok()

@@ -97,6 +97,14 @@ pub(crate) fn source(function: &'static Function, policy: &Policy) -> Result<Sou
     }
 }
 
+/// Forgets every template, after a restriction of this process: they ended.
+pub(crate) fn forget() {
+    if let Some(pool) = POOL.get() {
+        pool.templates.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        pool.forget_but(|_| false);
+    }
+}
+
 /// A source for one call that shares nothing with others: `fn main`, with its own stdin.
 pub(crate) fn source_of_program(function: &'static Function, policy: &Policy) -> Result<Source, Error> {
     // With the program's arguments, so before anything else starts the forkserver.
@@ -130,7 +138,10 @@ impl Pool {
         // A layer for each call is for good; and what is shared is nobody's.
         let used_once = ruleset.is_some() || plan.limits.cpu.is_some();
         let workers = if used_once { Workers { reuse: 1, ..plan.workers } } else { plan.workers };
-        let shares_nothing = plan.namespaces.is_some() || plan.stdio == Stdio::Inherit;
+        // A template of a restricted forkserver cannot see what workers leave behind; when it ends the forkserver does.
+        let is_blind =
+            plan.may_leave_processes() && current(&plan).is_ok_and(|server| server.is_restricted());
+        let shares_nothing = plan.namespaces.is_some() || plan.stdio == Stdio::Inherit || is_blind;
         let kind = Kind {
             setup,
             named,
@@ -238,6 +249,7 @@ fn setup(
         capabilities,
         grants_proc: plan.grants_proc(),
         limits: plan.limits,
+        own_streams: plan.stdio != Stdio::Inherit && !program,
         window: crate::wire::window(plan.limits.memory),
         warm: function.warm.map(|warm| offset(function, &server, warm as usize)).transpose()?,
     };

@@ -93,7 +93,8 @@ impl Template {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX).min(MOST_WORKERS);
         let asked = workers.spare.map(count);
-        let max = workers.max.map_or((2 * processors).max(4).max(asked.unwrap_or(0)), count);
+        let max =
+            workers.max.map_or((2 * processors).max(4).max(asked.unwrap_or(0)).min(MOST_WORKERS), count);
         let spare = asked.unwrap_or(if reuses { 0 } else { SPARE }).min(max);
         Ok(Some(Template {
             handle,
@@ -149,7 +150,12 @@ impl Template {
 
     /// A worker for one call, whose time begins now.
     pub(crate) fn take(self: &Arc<Self>, stdin: Option<BorrowedFd<'_>>) -> Result<Lease, NoWorker> {
-        let lease = self.take_or_wait(stdin)?;
+        let lease = self.take_or_wait(stdin).inspect_err(|error| {
+            if matches!(error, NoWorker::Gone) {
+                self.is_gone.store(true, Ordering::Relaxed);
+                self.server().forget_if_gone();
+            }
+        })?;
         // The first call of a program may be its last.
         if self.calls.fetch_add(1, Ordering::Relaxed) > 0 || self.numbers.early {
             self.refill();
@@ -205,7 +211,11 @@ impl Template {
         match lanes.idle.iter().rposition(|lane| took(lane, State::Empty)) {
             Some(index) => {
                 let lane = lanes.idle.remove(index);
-                self.handle.fork(lane.slot).map_err(OpenError::from)?;
+                if self.handle.fork(lane.slot).is_err() {
+                    // The lanes are locked by the caller.
+                    lanes.open[lane.slot.number] = false;
+                    return Err(NoWorker::Gone);
+                }
                 Ok(Some(lane))
             }
             None => Ok(None),

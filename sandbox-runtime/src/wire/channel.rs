@@ -228,7 +228,9 @@ impl HostEnd {
 
     /// The next part of the reply that is there and lies in one piece, if any.
     pub(crate) fn next_piece(&mut self) -> Option<Piece<'_>> {
-        let length = (self.arrived().saturating_sub(self.read)).min(self.window - self.read % self.window);
+        let length = (self.arrived().saturating_sub(self.read))
+            .min(self.window - self.read % self.window)
+            .min(LONGEST);
         let start = DATA + self.read % self.window;
         self.read += length;
         (length > 0).then_some(Piece { reply: &self.reply, start, length })
@@ -274,6 +276,9 @@ impl<'a> Data<'a> {
         Some(now)
     }
 }
+
+/// The longest part that is read at once, in bytes.
+const LONGEST: usize = 1 << 20;
 
 /// Bytes of a reply, which the worker may still change: they can be copied, once.
 #[derive(Clone, Copy, Debug)]

@@ -19,8 +19,9 @@ pub(crate) struct Transcript {
     pub(crate) begun: bool,
     /// The last note of a panic.
     pub(crate) panic: Option<Vec<u8>>,
-    /// The long byte strings of the result.
+    /// The long byte strings of the result, and how many bytes they have.
     pub(crate) bulk: Vec<Vec<u8>>,
+    pub(crate) bulk_length: usize,
     /// The frame that ends a call.
     pub(crate) ending: Option<Frame>,
     /// What is wrong with what the worker sent.
@@ -151,7 +152,7 @@ impl<'a> Exchange<'a> {
         self.transcript.report.is_some() || self.transcript.abandoned
     }
 
-    /// Takes what is there, up to a window, so that a flood does not keep the loop from its other business.
+    /// Takes what is there, up to a bound, so that a flood does not keep the loop from its other business.
     fn receive(&mut self) {
         for _ in 0..2 {
             let Some(piece) = self.ends.channel.next_piece() else { return };
@@ -189,13 +190,16 @@ impl Transcript {
         if self.ending.is_some() || self.bad.is_some() {
             return;
         }
-        let length: usize = self.bulk.iter().map(Vec::len).sum();
-        let (length, limit) = (length.saturating_add(frame.payload.len()) as u64, super::frame_limit());
+        let whole = self.bulk_length.saturating_add(frame.payload.len());
+        let (length, limit) = (whole as u64, super::frame_limit());
         match frame.kind {
             Kind::Bulk | Kind::Returned if length > limit => {
                 self.bad = Some(FrameError::TooLong { length, limit })
             }
-            Kind::Bulk => self.bulk.push(frame.payload),
+            Kind::Bulk => {
+                self.bulk_length = whole;
+                self.bulk.push(frame.payload);
+            }
             Kind::Begun => self.begun = true,
             Kind::Panicked => self.panic = Some(frame.payload),
             _ => self.ending = Some(frame),

@@ -35,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     /// Where the function to run in the template is in the executable.
     pub(crate) warm: Option<u64>,
+    /// Whether stdout and stderr are pipes of the workers' own.
+    pub(crate) own_streams: bool,
     /// Of the channel's streams, in bytes.
     pub(crate) window: usize,
 }
