@@ -392,10 +392,12 @@ fn warmed_by_another_file() -> Result<(), Error> {
     Ok(())
 }
 
+type Call = fn() -> Result<(), Error>;
+
 #[test]
 fn a_template_that_cannot_be_warmed_up_is_an_error() {
     in_child("a_template_that_cannot_be_warmed_up_is_an_error", || {
-        let mut fails: Vec<(fn() -> Result<(), Error>, &str)> = vec![
+        let mut fails: Vec<(Call, &str)> = vec![
             (badly_warmed, "`warm` panicked: no table"),
             (ended_while_warming, "template has ended"),
             (with_a_thread, "`warm` started 1 threads"),
