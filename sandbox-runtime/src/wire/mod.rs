@@ -1,5 +1,5 @@
-//! What crosses between the host and a worker: requests and replies in [memory that both map](channel), descriptors over
-//! a socket, and what a worker prints through pipes.
+//! What crosses between the host and a worker: requests and replies in memory that both map, descriptors over a
+//! socket, and what a worker prints through pipes.
 //!
 //! The worker is assumed to be run by an attacker: the host bounds every length before it allocates, copies what it
 //! reads before it looks at it, takes no descriptors, and believes nothing else that is said. What the host sends is
