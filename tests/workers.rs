@@ -56,7 +56,7 @@ fn a_worker_serves_as_many_calls_as_it_is_said_to() {
     });
 }
 
-#[sandboxed(workers(reuse = 1000), timeout = "500ms", memory = "unlimited")]
+#[sandboxed(workers(reuse = 1000), timeout = "3s", memory = "unlimited")]
 fn end_somehow(how: u8) -> Result<(u32, u32), Error> {
     match how {
         1 => panic!("as asked"),
@@ -91,7 +91,7 @@ fn a_worker_that_failed_is_not_used_again() {
     });
 }
 
-#[sandboxed(workers(max = 1), timeout = "400ms")]
+#[sandboxed(workers(max = 1), timeout = "3s")]
 fn one_at_a_time(length: Duration) -> Result<Duration, Error> {
     std::thread::sleep(length);
     Ok(length)
