@@ -112,11 +112,17 @@ fn refusals(call: &Call, plan: &FilterPlan) -> Vec<Case> {
         ("truncate", _) => refused_if(plan.truncate),
         // Its flags lie in memory, where a filter cannot look; libcs take openat instead.
         ("openat2", _) if plan.truncate => vec![case([], ENOSYS)],
-        ("open", _) if plan.truncate => vec![truncating(1)],
-        ("openat" | "open_by_handle_at", _) if plan.truncate => vec![truncating(2)],
+        ("open" | "openat" | "open_by_handle_at", _) if plan.truncate => {
+            vec![truncating(flags_of(call.name))]
+        }
         ("renameat2", _) if plan.whiteout => vec![case([Test::has(4, RENAME_WHITEOUT)], EACCES)],
         _ => Vec::new(),
     }
+}
+
+/// Which argument of a call that opens a file has its flags.
+fn flags_of(name: &str) -> u32 {
+    if name == "open" { 1 } else { 2 }
 }
 
 /// An open for reading alone that truncates. With both access bits a file is opened for neither reading nor writing, so
@@ -202,8 +208,7 @@ fn path(name: &str, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
     match name {
         // For a sandbox inside that names a socket; `connect` tells of files as much.
         "open" | "openat" if plan.sockets.unix => {
-            let flags = if name == "open" { 1 } else { 2 };
-            cases.push(case([Test::has(flags, libc::O_PATH as u32)], Action::Allow));
+            cases.push(case([Test::has(flags_of(name), libc::O_PATH as u32)], Action::Allow));
             EACCES
         }
         // Of what is open, with an empty path, which lies in memory.
@@ -222,8 +227,7 @@ fn path(name: &str, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
 /// `/proc/self/fd`.
 fn reading(name: &str, cases: &mut Vec<Case>) -> Action {
     let flags = match name {
-        "open" => 1,
-        "openat" => 2,
+        "open" | "openat" => flags_of(name),
         "creat" | "truncate" => return EACCES,
         // Its flags lie in memory; libcs take openat instead.
         "openat2" => return ENOSYS,
