@@ -24,8 +24,14 @@ fn parents() -> (i32, i32) {
 
 /// The pids of a worker and of its forkserver.
 fn pids() -> (i32, i32) {
-    let (worker, template) = parents();
-    (worker, processes::forkserver_of(template))
+    let mut found = None;
+    // After the end of a forkserver a template of its may serve until it has ended too.
+    wait_until("a template has a forkserver", || {
+        let (worker, template) = parents();
+        found = processes::parent(template).map(|server| (worker, server));
+        found.is_some()
+    });
+    found.unwrap()
 }
 
 fn forkserver() -> Process {
