@@ -2,11 +2,11 @@
 //! encodes, and exits or waits again.
 
 use crate::call::{Call, Caller, Entry};
-use crate::codec::{Incoming, Outgoing};
+use crate::codec::{CodecError, Incoming, Outgoing};
 use crate::enforce::{Enforced, LockError, Locks, Recipe};
 use crate::error::Cause;
 use crate::forkserver::HasNamespaces;
-use crate::limit;
+use crate::limit::{self, OpenFiles};
 use crate::plan::Limits;
 use crate::sys::image::Image;
 use crate::sys::{self, process};
@@ -265,12 +265,16 @@ pub(crate) fn run(
         process::exit_now(1)
     };
     let settled = prepared.settle_in(&openings.stdio, &[&bell, &job], [template, prepared.forkserver]);
-    let worker = settled.map(|enforced| Worker {
+    let mut worker = settled.map(|enforced| Worker {
         enforced,
+        open_files: None,
         limits: prepared.setup.limits,
         program: prepared.setup.program,
     });
     touch_memory();
+    if let Ok(worker) = &mut worker {
+        worker.rehearse(&requests);
+    }
     let mut job = Some(job);
     loop {
         let head = requests.next();
@@ -280,7 +284,7 @@ pub(crate) fn run(
         if head.flags & Head::LAST != 0 {
             job = None;
         }
-        let result = worker.as_ref().map_err(Clone::clone).and_then(|worker| {
+        let result = worker.as_mut().map_err(|refusal| refusal.clone()).and_then(|worker| {
             let fds = fds.map_err(|error| Refusal::of(&error.to_string()))?;
             worker.call(&requests, &head, fds)
         });
@@ -328,13 +332,25 @@ fn touch_memory() {
 /// A locked worker.
 struct Worker {
     enforced: Enforced,
+    /// What was set for the call before.
+    open_files: Option<OpenFiles>,
     limits: Limits,
     program: bool,
 }
 
 impl Worker {
+    /// Makes a call of our own while nobody waits, so that the code and the data that any call needs are mapped and the
+    /// worker's own. Its reply is one to a turn that is over, which nobody looks at.
+    fn rehearse(&mut self, requests: &Requests) {
+        let entry = Image::ours().and_then(|image| image.offset_of(rehearsed as *const () as usize));
+        if let Some(entry) = entry.filter(|_| !requests.has_next()) {
+            let rehearsed = self.call(requests, &Head { entry, ..Head::default() }, VecDeque::new());
+            rehearsed.map(drop).unwrap_or_default();
+        }
+    }
+
     /// Runs a body; returns the exit code.
-    fn call(&self, requests: &Requests, head: &Head, mut fds: VecDeque<OwnedFd>) -> Result<i32, Refusal> {
+    fn call(&mut self, requests: &Requests, head: &Head, mut fds: VecDeque<OwnedFd>) -> Result<i32, Refusal> {
         let mut take = |flag: u32| (head.flags & flag != 0).then(|| fds.pop_front()).flatten();
         if let Some(directory) = take(Head::DIRECTORY) {
             rustix::process::fchdir(directory)
@@ -352,8 +368,11 @@ impl Worker {
         if head.env > 0 {
             process::set_environment(&environment(env)?).map_err(Refusal::new("environment"))?;
         }
-        limit::open_files(&self.limits, &fds, head.flags & Head::LAST != 0)
-            .map_err(Refusal::new("setrlimit"))?;
+        let most = OpenFiles::new(&self.limits, &fds, head.flags & Head::LAST != 0);
+        if most != self.open_files {
+            most.map_or(Ok(()), OpenFiles::set).map_err(Refusal::new("setrlimit"))?;
+            self.open_files = most;
+        }
         let entry = Image::ours().and_then(|image| image.function_at::<Entry>(head.entry));
         let entry = entry.ok_or_else(|| Refusal::of("no function at that offset"))?;
         // The host is trusted, and the memory is limited otherwise.
@@ -374,6 +393,11 @@ impl Worker {
     }
 }
 
+fn rehearsed(call: &mut Call<'_>) -> Result<(), CodecError> {
+    call.begin();
+    call.reply(|answer| answer.put_value(&0_u32))
+}
+
 fn environment(bytes: &[u8]) -> Result<Vec<(CString, CString)>, Refusal> {
     let variables: Vec<(&[u8], &[u8])> =
         postcard::from_bytes(bytes).map_err(|error| Refusal::of(&format!("environment: {error}")))?;
@@ -389,7 +413,7 @@ pub(crate) fn execute(
     entry: Entry,
     input: Incoming<'_>,
     caller: &mut dyn Caller,
-) -> std::thread::Result<Result<(), crate::codec::CodecError>> {
+) -> std::thread::Result<Result<(), CodecError>> {
     // A panic must not unwind into the forkserver's code. Nothing of what it leaves broken is used again.
     catch_unwind(AssertUnwindSafe(|| entry(&mut Call::new(input, caller))))
 }
@@ -442,12 +466,10 @@ fn send(kind: Kind, payload: &[&[u8]]) {
         replies.write(&wire::header(kind, payload.iter().map(|part| part.len()).sum()), ring);
         payload.iter().for_each(|part| replies.write(part, ring));
         // Nobody waits for a beginning, nor for a panic, whose end is the process's.
-        let is_awaited = !matches!(kind, Kind::Begun | Kind::Panicked | Kind::Bulk);
-        replies.publish(|| {
-            if is_awaited {
-                ring()
-            }
-        });
+        match kind {
+            Kind::Begun | Kind::Panicked | Kind::Bulk => replies.publish_quietly(),
+            _ => replies.publish(ring),
+        }
     });
 }
 

@@ -1,6 +1,6 @@
 //! The attacks, and what each ends as.
 
-use super::step::{BELL, Early, Step};
+use super::step::{BELL, Early, Step, WRITTEN};
 use sandboxed::__private::{CodecError, Outgoing, Probe, pick, put_answer};
 use sandboxed::{Error, ErrorKind, Ran, sandboxed};
 
@@ -306,8 +306,7 @@ fn channels() -> Vec<Attack> {
     ]
 }
 
-/// Offsets in the memory of replies: how much was written, whether the worker sleeps, how much it took of the request.
-const WRITTEN: usize = 0;
+/// Offsets in the memory of replies: whether the worker sleeps, and how much it took of the request.
 const WORKER_SLEEPS: usize = 64;
 const TAKEN: usize = 128;
 /// A count of bytes has its turn above it.
@@ -316,8 +315,9 @@ const WINDOW: u64 = 1 << 20;
 
 /// What it can do to the memory that the host reads.
 fn memory() -> Vec<Attack> {
-    let counts = [1, 8, 9, WINDOW, WINDOW + 1, 1 << 39, (1 << 40) - 1].map(|count| {
-        let steps = [Step::Fill(0xff), Step::Poke(WRITTEN, OF_FIRST_TURN | count)];
+    // Behind the frame that says that the body began, which may have been read.
+    let counts = [10, 18, WINDOW, WINDOW + 1, 1 << 39, (1 << 40) - 1].map(|count| {
+        let steps = [Step::Claim(0xff, count), Step::Exit(0)];
         Attack::new(format!("{count} bytes that were not written"), steps, End::BadData(Ran::Yes))
     });
     let answer = returned(FORGED);

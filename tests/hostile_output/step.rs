@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// The number of the pipe that wakes the host.
 pub const BELL: i32 = 3;
+/// Where the memory of replies says how much was written.
+pub const WRITTEN: usize = 0;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Step {
@@ -21,6 +23,8 @@ pub enum Step {
     Drip(u8),
     /// Sets a number in the memory of replies, at an offset, and rings.
     Poke(usize, u64),
+    /// Fills the memory of replies with a byte, and says that so many bytes of it are this call's.
+    Claim(u8, u64),
     /// Sets numbers there in turn, as fast as it can.
     Flicker(usize, Vec<u64>),
     /// Fills the memory of replies, all of it, with this byte.
@@ -68,6 +72,14 @@ impl Step {
             },
             Step::Poke(offset, number) => {
                 sys::poke(reply_memory().unwrap(), *offset, *number);
+                write(BELL, &[0]).unwrap_or_default();
+            }
+            Step::Claim(byte, count) => {
+                let memory = reply_memory().unwrap();
+                // Above the bytes is the turn.
+                let turn = sys::peek(memory, WRITTEN) >> 40;
+                sys::fill(memory, *byte);
+                sys::poke(memory, WRITTEN, turn << 40 | count);
                 write(BELL, &[0]).unwrap_or_default();
             }
             Step::Flicker(offset, numbers) => {

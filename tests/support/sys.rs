@@ -253,6 +253,12 @@ pub fn poke((start, length): (*mut u8, usize), offset: usize, number: u64) {
     unsafe { at.write_volatile(number) };
 }
 
+pub fn peek((start, length): (*mut u8, usize), offset: usize) -> u64 {
+    assert!(offset + 8 <= length);
+    // SAFETY: as above.
+    unsafe { start.wrapping_add(offset).cast::<u64>().read_volatile() }
+}
+
 pub fn fill((start, length): (*mut u8, usize), byte: u8) {
     // SAFETY: as above.
     unsafe { start.write_bytes(byte, length) };

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Forkserver {
     control: OwnedFd,
-    image: Image,
+    image: &'static Image,
     /// What it sees of the kernel.
     kernel: Kernel,
     /// What it was asked of namespaces.
@@ -247,8 +247,8 @@ impl Forkserver {
     }
 
     /// Where the executable's code is in this process.
-    pub(crate) fn image(&self) -> &Image {
-        &self.image
+    pub(crate) fn image(&self) -> &'static Image {
+        self.image
     }
 
     /// Asks for a template; `None` if the forkserver is gone, which is then forgotten.

@@ -298,6 +298,7 @@ impl Lane {
         if told {
             // The pipe is ours alone; where it is full the host knows.
             rustix::io::write(&self.end, &[0]).unwrap_or_default();
+            self.wiper.wake_host();
         }
         told
     }

@@ -124,7 +124,8 @@ impl Call<'_> {
         };
         let Some((ends, slot)) = lease.parts() else { return Err(self.launch("the worker was settled")) };
         send_fds(ends.job.as_fd(), &fds).map_err(|error| self.launch(error.to_string()))?;
-        let data = Data::new([&env[..]].into_iter().chain(arguments.segments()));
+        let mut parts = [&env[..]].into_iter().chain(arguments.segments());
+        let data = Data::new(&mut parts);
         let transcript = Exchange::new(ends, slot, data, plan.limits.timeout).run(head);
         let server = self.source.template.server();
         if transcript.stuck {

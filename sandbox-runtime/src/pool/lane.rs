@@ -3,7 +3,7 @@
 use super::template::Template;
 use crate::forkserver::{Ended, StartError};
 use crate::policy::Stdio;
-use crate::wire::{Ends, Fate, HostEnd, Number, Relay, State};
+use crate::wire::{Ends, Fate, FrameReader, HostEnd, Number, Relay, State};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -47,7 +47,11 @@ impl Lane {
             .chain(their_stdio.iter().map(AsFd::as_fd))
             .collect();
         template.handle().open(slot, &fds)?;
-        Ok(Lane { slot, ends: Ends { channel, job, bell, ended, relay }, calls: 0 })
+        Ok(Lane {
+            slot,
+            ends: Ends { channel, job, bell, ended, relay, reader: FrameReader::new() },
+            calls: 0,
+        })
     }
 }
 

@@ -33,7 +33,7 @@ const MOST_TEMPLATES: usize = 16;
 #[derive(Default)]
 struct Pool {
     /// What each function had at its last call.
-    known: RwLock<HashMap<usize, Known>>,
+    known: RwLock<HashMap<usize, Arc<Known>>>,
     /// Every template that may be used again, the last used last.
     templates: Mutex<Vec<(Kind, Arc<Template>)>>,
 }
@@ -70,11 +70,10 @@ fn identity_of(path: &std::path::Path) -> Option<(u64, u64)> {
     rustix::fs::stat(path).ok().map(|stat| (stat.st_dev, stat.st_ino))
 }
 
-#[derive(Clone)]
 struct Known {
     policy: Policy,
     plan: Arc<Plan>,
-    named: Arc<[Named]>,
+    named: Vec<Named>,
     template: Arc<Template>,
 }
 
@@ -92,7 +91,9 @@ pub(crate) fn source(function: &'static Function, policy: &Policy) -> Result<Sou
         Error::launch(function.name, format!("a page for the pool's state: {errno}"), Some(errno.into()))
     })?;
     match pool.known(function, policy).filter(|known| known.fits()) {
-        Some(Known { plan, template, .. }) => Ok(Source { plan, template, ruleset: None }),
+        Some(known) => {
+            Ok(Source { plan: Arc::clone(&known.plan), template: Arc::clone(&known.template), ruleset: None })
+        }
         None => pool.source(function, policy),
     }
 }
@@ -117,7 +118,7 @@ pub(crate) fn source_of_program(function: &'static Function, policy: &Policy) ->
 }
 
 impl Pool {
-    fn known(&self, function: &'static Function, policy: &Policy) -> Option<Known> {
+    fn known(&self, function: &'static Function, policy: &Policy) -> Option<Arc<Known>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(&address(function)).filter(|known| known.policy == *policy).cloned()
     }
@@ -154,7 +155,7 @@ impl Pool {
             let template = start(function, &plan, &kind.setup, &fds)?;
             return Ok(Source { plan, template, ruleset });
         }
-        let named: Arc<[Named]> = kind.named.clone().into();
+        let named = kind.named.clone();
         let template = self.template(function, &plan, kind, &fds)?;
         if ruleset.is_none() {
             let known = Known {
@@ -163,7 +164,10 @@ impl Pool {
                 named,
                 template: Arc::clone(&template),
             };
-            self.known.write().unwrap_or_else(PoisonError::into_inner).insert(address(function), known);
+            self.known
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(address(function), Arc::new(known));
         }
         Ok(Source { plan, template, ruleset })
     }

@@ -2,9 +2,9 @@
 //! which the host only reads, and copies before it looks. In each a stream of bytes passes through a window: what is
 //! longer goes in pieces, as the other side takes them.
 //!
-//! A turn is one call. Every count is in one number with its turn, so that one of another turn says nothing. The host
-//! wakes a sleeping worker by a futex, [`POST`]; a worker rings for a sleeping host, which has more to look after, by a
-//! byte in a pipe. Both do so only where the other has said that it sleeps.
+//! A turn is one call. Every count is in one number with its turn, so that one of another turn says nothing. Each wakes
+//! the other by a futex, [`POST`] and [`ANSWER`], and only where it has said that it sleeps. A host that has waited for
+//! long has more to look after; a worker rings for it by a byte in a pipe.
 
 use super::frame::Bytes;
 use super::spin::Spin;
@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::thread::futex;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// How much of a stream there can be at once, in bytes: requests up to it are read where they are. A worker could give up
 /// its mappings and use as much other memory, beyond what `memory` allows, so it is a part of that.
@@ -33,17 +34,29 @@ pub(crate) fn mapped(window: usize) -> usize {
 }
 
 // What follows lies in lines of the cache of their own.
-/// Of a request: counts what the host tells; whether the host sleeps; what is called.
+/// Of a request: counts what the host tells; [how](Sleep) the host sleeps, 0 if it does not; what is called.
 const POST: usize = 0;
 const HOST_SLEEPS: usize = 64;
 const HEAD: usize = 128;
 /// How much was sent of it, and how much was read of the reply.
 const SENT: usize = 192;
 const READ: usize = 256;
-/// Of a reply: how much was written of it; whether the worker sleeps; how much was taken of the request.
+/// Of a reply: how much was written of it; whether the worker sleeps; how much was taken of the request; counts what
+/// the worker tells a host that dozes.
 const WRITTEN: usize = 0;
 const WORKER_SLEEPS: usize = 64;
 const TAKEN: usize = 128;
+const ANSWER: usize = 192;
+
+/// How a host sleeps, and so how it is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Sleep {
+    /// For a moment: by the futex.
+    Short = 1,
+    /// By the pipe.
+    Long = 2,
+}
 
 /// The part of a count that counts bytes; above it is the turn.
 const BYTES: u32 = 40;
@@ -143,7 +156,7 @@ impl HostEnd {
     }
 
     /// Begins the next turn, with what fits of the data; what is left of former turns is overwritten.
-    pub(crate) fn begin(&mut self, head: Head, data: &mut Data<'_>) {
+    pub(crate) fn begin(&mut self, head: Head, data: &mut Data<'_, '_>) {
         self.turn = self.turn.wrapping_add(1) % (1 << (64 - BYTES));
         (self.sent, self.read) = (0, 0);
         for (number, word) in head.words().into_iter().enumerate() {
@@ -157,14 +170,14 @@ impl HostEnd {
     }
 
     /// Sends more of the data, as the worker takes it.
-    pub(crate) fn go_on(&mut self, data: &mut Data<'_>) {
+    pub(crate) fn go_on(&mut self, data: &mut Data<'_, '_>) {
         if !data.is_empty() && self.has_room() {
             self.copy(data);
             self.post_sent();
         }
     }
 
-    fn copy(&mut self, data: &mut Data<'_>) {
+    fn copy(&mut self, data: &mut Data<'_, '_>) {
         let taken = self.taken();
         while self.sent - taken < self.window
             && let Some(part) = data.next(room(self.window, self.sent, taken))
@@ -205,21 +218,33 @@ impl HostEnd {
     }
 
     /// Whether there is something to read, or room for more of `data`.
-    pub(crate) fn is_ready(&self, data: &Data<'_>) -> bool {
+    pub(crate) fn is_ready(&self, data: &Data<'_, '_>) -> bool {
         self.arrived() > self.read || (!data.is_empty() && self.has_room())
     }
 
     /// Waits for that without sleeping, if that has been worth it; says whether it is so.
-    pub(crate) fn wait_awake(&mut self, data: &Data<'_>) -> bool {
+    pub(crate) fn wait_awake(&mut self, data: &Data<'_, '_>) -> bool {
         let mut spin = self.spin.clone();
         let came = spin.wait(|| self.is_ready(data));
         self.spin = spin;
         came
     }
 
-    /// Has the worker ring from now on. What came before it knew has to be looked for.
-    pub(crate) fn fall_asleep(&self) {
-        self.request.u32(HOST_SLEEPS).store(1, Ordering::SeqCst);
+    /// To be asked before one looks whether it is time to [doze](HostEnd::doze).
+    pub(crate) fn answer(&self) -> u32 {
+        self.reply.u32(ANSWER).load(Ordering::SeqCst)
+    }
+
+    /// Has the worker wake us from now on. What came before it knew has to be looked for.
+    pub(crate) fn fall_asleep(&self, sleep: Sleep) {
+        self.request.u32(HOST_SLEEPS).store(sleep as u32, Ordering::SeqCst);
+    }
+
+    /// Sleeps until the worker tells something that it had not when `answer` was asked, until it ends, or for so long.
+    pub(crate) fn doze(&self, answer: u32, most: Duration) {
+        let most = futex::Timespec::try_from(most).ok();
+        // Woken, too late, interrupted or told already: the caller looks again in every case.
+        let _woken = futex::wait(self.reply.u32(ANSWER), futex::Flags::empty(), answer, most.as_ref());
     }
 
     pub(crate) fn wake_up(&self) {
@@ -251,29 +276,37 @@ fn room(window: usize, written: usize, read: usize) -> usize {
 }
 
 /// What is still to be sent of a request.
-#[derive(Debug)]
-pub(crate) struct Data<'a> {
-    parts: std::collections::VecDeque<&'a [u8]>,
+pub(crate) struct Data<'a, 'd> {
+    /// Empty at the end alone.
+    now: &'d [u8],
+    later: &'a mut dyn Iterator<Item = &'d [u8]>,
 }
 
-impl<'a> Data<'a> {
-    pub(crate) fn new(parts: impl Iterator<Item = &'a [u8]>) -> Data<'a> {
-        Data { parts: parts.filter(|part| !part.is_empty()).collect() }
+impl<'a, 'd> Data<'a, 'd> {
+    pub(crate) fn new(parts: &'a mut dyn Iterator<Item = &'d [u8]>) -> Data<'a, 'd> {
+        let mut data = Data { now: &[], later: parts };
+        data.go_on();
+        data
+    }
+
+    fn go_on(&mut self) {
+        while self.now.is_empty()
+            && let Some(part) = self.later.next()
+        {
+            self.now = part;
+        }
     }
 
     fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+        self.now.is_empty()
     }
 
     /// Up to so many bytes.
-    fn next(&mut self, most: usize) -> Option<&'a [u8]> {
-        let part = self.parts.front_mut()?;
-        let (now, later) = part.split_at(most.min(part.len()));
-        *part = later;
-        if later.is_empty() {
-            self.parts.pop_front();
-        }
-        Some(now)
+    fn next(&mut self, most: usize) -> Option<&'d [u8]> {
+        let (part, rest) = self.now.split_at(most.min(self.now.len()));
+        self.now = rest;
+        self.go_on();
+        (!part.is_empty()).then_some(part)
     }
 }
 
@@ -344,8 +377,13 @@ impl Regions {
         sleeps.store(0, Ordering::SeqCst);
     }
 
-    fn host_sleeps(self) -> bool {
-        self.request.u32(HOST_SLEEPS).load(Ordering::SeqCst) != 0
+    /// Wakes the host, if it sleeps.
+    fn tell(self, ring: impl Fn()) {
+        match self.request.u32(HOST_SLEEPS).load(Ordering::SeqCst) {
+            0 => {}
+            sleep if sleep == Sleep::Short as u32 => answer(self.reply),
+            _ => ring(),
+        }
     }
 }
 
@@ -359,12 +397,21 @@ pub(crate) fn open(files: &Files, window: usize, turn: u32) -> Result<(Requests,
 }
 
 impl Requests {
+    /// The turn that was begun last.
+    fn latest(&self) -> u32 {
+        (self.regions.request.u64(SENT).load(Ordering::SeqCst) >> BYTES) as u32
+    }
+
+    /// Whether the next turn has begun.
+    pub(crate) fn has_next(&self) -> bool {
+        self.latest() != self.turn
+    }
+
     /// Waits for the next turn.
     pub(crate) fn next(&mut self) -> Head {
-        let (request, known) = (self.regions.request, self.turn);
-        let turn = || (request.u64(SENT).load(Ordering::SeqCst) >> BYTES) as u32;
-        self.regions.wait(&mut self.spin, || turn() != known);
-        self.turn = turn();
+        let (request, mut spin) = (self.regions.request, self.spin.clone());
+        self.regions.wait(&mut spin, || self.has_next());
+        (self.turn, self.spin) = (self.latest(), spin);
         let word = |number: usize| request.u64(HEAD + 8 * number).load(Ordering::Relaxed);
         Head::of([word(0), word(1), word(2), word(3)])
     }
@@ -394,9 +441,7 @@ impl Requests {
             let start = data.len() % window;
             request.append_to(DATA + start, (sent() - data.len()).min(window - start), &mut data);
             reply.u64(TAKEN).store(count(self.turn, data.len()), Ordering::SeqCst);
-            if self.regions.host_sleeps() {
-                ring();
-            }
+            self.regions.tell(&ring);
         }
         Ok(Cow::Owned(data))
     }
@@ -442,11 +487,20 @@ impl Replies {
 
     /// Tells how far the stream is; calls `ring` if the host sleeps.
     pub(crate) fn publish(&self, ring: impl Fn()) {
-        self.regions.reply.u64(WRITTEN).store(count(self.turn, self.written), Ordering::SeqCst);
-        if self.regions.host_sleeps() {
-            ring();
-        }
+        self.publish_quietly();
+        self.regions.tell(ring);
     }
+
+    /// Tells a host that looks, and wakes none.
+    pub(crate) fn publish_quietly(&self) {
+        self.regions.reply.u64(WRITTEN).store(count(self.turn, self.written), Ordering::SeqCst);
+    }
+}
+
+/// Wakes a host that dozes.
+fn answer(reply: &Mapping) {
+    reply.u32(ANSWER).fetch_add(1, Ordering::SeqCst);
+    futex::wake(reply.u32(ANSWER), futex::Flags::empty(), 1).unwrap_or_default();
 }
 
 /// The host may begin to copy a long reply when so much of it is there, in bytes.
@@ -466,6 +520,11 @@ impl Wiper {
     pub(crate) fn new(files: &Files, window: usize) -> Result<Wiper, Errno> {
         let reply = Mapping::for_writing(files.reply.as_fd(), DATA + window)?.keep_to_this_process()?;
         Ok(Wiper { reply, window })
+    }
+
+    /// Wakes a host that dozes: the worker has ended.
+    pub(crate) fn wake_host(&self) {
+        answer(&self.reply);
     }
 
     /// Gives back all of it, but for what the host has read (its own count), which is zeroed: it is likely to be needed
@@ -506,7 +565,8 @@ mod tests {
                 });
                 let expected = answer(request).len();
                 let (first, second) = request.split_at(request.len() / 3);
-                let mut data = Data::new([first, second].into_iter());
+                let mut parts = [first, second].into_iter();
+                let mut data = Data::new(&mut parts);
                 host.begin(Head { arguments: request.len() as u64, ..Head::default() }, &mut data);
                 while read.len() < expected {
                     host.go_on(&mut data);

@@ -1,6 +1,6 @@
 //! One call with a worker: begins its turn, takes what comes back, until there is a result or the worker is gone.
 
-use super::channel::{Data, Head, HostEnd};
+use super::channel::{Data, Head, HostEnd, Sleep};
 use super::frame::{Bytes, Frame, FrameError, FrameReader, Kind};
 use super::relay::Relay;
 use super::slots::{Slot, State};
@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// How much longer than its deadline a worker is waited for: killing it is the template's business.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long nothing but the worker's answer or its end is waited for. What it prints meanwhile is in the pipes.
+const SHORT: Duration = Duration::from_millis(1);
 
 /// Everything that is known of a call when it is over.
 #[derive(Debug, Default)]
@@ -56,32 +59,36 @@ pub(crate) struct Ends {
     /// A byte comes when the worker has ended. Only the template has the other end.
     pub(crate) ended: OwnedFd,
     pub(crate) relay: Relay,
+    /// Between calls, without anything but room.
+    pub(crate) reader: FrameReader,
 }
 
-pub(crate) struct Exchange<'a> {
+pub(crate) struct Exchange<'a, 'd> {
     ends: &'a mut Ends,
     slot: Slot<'a>,
-    data: Data<'a>,
-    reader: FrameReader,
+    data: Data<'a, 'd>,
+    begun: Instant,
     deadline: Option<Instant>,
     transcript: Transcript,
 }
 
-impl<'a> Exchange<'a> {
+impl<'a, 'd> Exchange<'a, 'd> {
     /// Of a worker that is taken.
     pub(crate) fn new(
         ends: &'a mut Ends,
         slot: Slot<'a>,
-        data: Data<'a>,
+        data: Data<'a, 'd>,
         timeout: Option<Duration>,
-    ) -> Exchange<'a> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout.saturating_add(GRACE)));
-        Exchange { ends, slot, data, reader: FrameReader::new(), deadline, transcript: Transcript::default() }
+    ) -> Exchange<'a, 'd> {
+        let begun = Instant::now();
+        let deadline = timeout.and_then(|timeout| begun.checked_add(timeout.saturating_add(GRACE)));
+        Exchange { ends, slot, data, begun, deadline, transcript: Transcript::default() }
     }
 
     /// Runs the call to its end.
     pub(crate) fn run(mut self, head: Head) -> Transcript {
         self.ends.relay.begin();
+        self.ends.reader.clear();
         self.ends.channel.begin(head, &mut self.data);
         loop {
             let awake = self.ends.channel.wait_awake(&self.data);
@@ -104,14 +111,29 @@ impl<'a> Exchange<'a> {
         if transcript.ending.is_some() || transcript.bad.is_some() {
             return true;
         }
-        transcript.stuck = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        // One that has ended may have left more than can be read in a moment.
+        transcript.stuck = self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+            && self.slot.state() != State::Ended;
         transcript.report.is_some() || transcript.abandoned || transcript.stuck
     }
 
-    /// Until something comes: from the worker, from its template, or from what it prints.
+    /// Until something comes: from the worker, from its template, or, after a moment, from what it prints.
     fn sleep(&mut self) {
-        self.ends.channel.fall_asleep();
-        let printed = !self.ends.channel.is_ready(&self.data) && self.wait();
+        let channel = &self.ends.channel;
+        let printed = match SHORT.checked_sub(self.begun.elapsed()) {
+            Some(left) => {
+                let answer = channel.answer();
+                channel.fall_asleep(Sleep::Short);
+                if !channel.is_ready(&self.data) && self.slot.state() != State::Ended {
+                    channel.doze(answer, left);
+                }
+                false
+            }
+            None => {
+                channel.fall_asleep(Sleep::Long);
+                !channel.is_ready(&self.data) && self.wait()
+            }
+        };
         self.ends.channel.wake_up();
         if printed {
             self.ends.relay.go_on(false);
@@ -155,8 +177,9 @@ impl<'a> Exchange<'a> {
     /// Takes what is there, up to a bound, so that a flood does not keep the loop from its other business.
     fn receive(&mut self) {
         for _ in 0..2 {
-            let Some(piece) = self.ends.channel.next_piece() else { return };
-            self.transcript.read(&mut self.reader, piece);
+            let Ends { channel, reader, .. } = &mut *self.ends;
+            let Some(piece) = channel.next_piece() else { return };
+            self.transcript.read(reader, piece);
             if self.transcript.ending.is_none() {
                 self.ends.channel.release();
             }

@@ -159,6 +159,12 @@ impl FrameReader {
         FrameReader::default()
     }
 
+    /// Is at the start of another stream.
+    pub(crate) fn clear(&mut self) {
+        self.header.clear();
+        self.current = None;
+    }
+
     /// Takes the next bytes and hands on the frames that they complete, also those before a mistake: how the stream
     /// came in pieces makes no difference.
     ///

@@ -113,12 +113,14 @@ impl Relay {
 
     /// Whether a pipe holds something: one question for both.
     fn has_some(&self) -> bool {
-        let mut fds: Vec<PollFd<'_>> = self
-            .pipes
-            .iter()
-            .filter_map(|pipe| Some(PollFd::new(pipe.from.as_ref()?, PollFlags::IN)))
-            .collect();
-        !fds.is_empty() && matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
+        let asked =
+            |fds: &mut [PollFd<'_>]| matches!(poll(fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..));
+        let mut open = self.pipes.iter().filter_map(|pipe| pipe.from.as_ref());
+        match [open.next(), open.next()] {
+            [Some(one), Some(other)] => asked(&mut [one, other].map(|fd| PollFd::new(fd, PollFlags::IN))),
+            [Some(one), None] => asked(&mut [PollFd::new(one, PollFlags::IN)]),
+            [None, _] => false,
+        }
     }
 
     /// The end of what was captured.
