@@ -355,3 +355,18 @@ pub(crate) fn page_size() -> usize {
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096)
 }
+
+/// Sees to it that the calling thread does not run on this processor for the moment; says whether that can be.
+pub(crate) fn avoid_processor(processor: usize) -> bool {
+    if rustix::thread::sched_getcpu() != processor {
+        return true;
+    }
+    let Ok(all) = rustix::thread::sched_getaffinity(None) else { return false };
+    let mut others = all;
+    others.unset(processor);
+    // Afterwards it may run where it could before; the scheduler leaves it where it is.
+    others.count() > 0
+        && rustix::thread::sched_setaffinity(None, &others).is_ok()
+        && rustix::thread::sched_setaffinity(None, &all).is_ok()
+}
+

@@ -7,7 +7,8 @@
 //! long has more to look after; a worker rings for it by a byte in a pipe.
 
 use super::frame::Bytes;
-use super::spin::Spin;
+use super::spin::{Spin, wait_awake};
+use crate::sys::process::{self, now};
 use crate::sys::shared::{Mapping, memory_file, seal_against_others};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
@@ -36,6 +37,9 @@ pub(crate) fn mapped(window: usize) -> usize {
 // What follows lies in lines of the cache of their own.
 /// Of a request: counts what the host tells; [how](Sleep) the host sleeps, 0 if it does not; what is called.
 const POST: usize = 0;
+/// Beside it: 0, or where calls follow one another at once one more than the number of the processor that the host runs
+/// on; the worker is to wait for the next awake, on another one.
+const PACE: usize = 4;
 const HOST_SLEEPS: usize = 64;
 const HEAD: usize = 128;
 /// How much was sent of it, and how much was read of the reply.
@@ -123,7 +127,19 @@ pub(crate) struct HostEnd {
     /// How much of the window requests have written.
     stale: usize,
     spin: Spin,
+    /// Whether this turn's answer is waited for awake, at first.
+    is_awake: bool,
+    /// How many turns followed the one before at once; when the last was over, in nanoseconds.
+    at_once: u32,
+    over: u64,
 }
+
+/// What follows within so many nanoseconds follows at once.
+const AT_ONCE: u64 = 20_000;
+/// A worker waits awake for a little longer.
+const FOR_MORE: u64 = AT_ONCE + 5_000;
+/// So many turns have to.
+const ENOUGH: u32 = 8;
 
 impl HostEnd {
     pub(crate) fn new(window: usize) -> Result<(HostEnd, Files), Errno> {
@@ -144,7 +160,10 @@ impl HostEnd {
                 sent: 0,
                 read: 0,
                 stale: 0,
-                spin: Spin::for_answers(),
+                spin: Spin::new(),
+                is_awake: false,
+                at_once: 0,
+                over: 0,
             },
             files,
         ))
@@ -163,10 +182,26 @@ impl HostEnd {
             self.request.u64(HEAD + 8 * number).store(word, Ordering::Relaxed);
         }
         self.request.u64(READ).store(count(self.turn, 0), Ordering::Relaxed);
+        self.set_pace();
         self.copy(data);
         self.request.zero(DATA + self.sent, self.stale.saturating_sub(self.sent));
         self.stale = self.sent;
         self.post_sent();
+    }
+
+    /// Waiting awake is for calls that follow one another at once; between others a worker had better sleep, where the host
+    /// runs best.
+    fn set_pace(&mut self) {
+        let is_at_once = now().saturating_sub(self.over) < AT_ONCE;
+        self.at_once = if is_at_once { self.at_once.saturating_add(1) } else { 0 };
+        self.is_awake = self.at_once >= ENOUGH && self.spin.is_next_awake();
+        let pace = if self.is_awake { 1 + rustix::thread::sched_getcpu() as u32 } else { 0 };
+        self.request.u32(PACE).store(pace, Ordering::Relaxed);
+    }
+
+    /// Ends a turn.
+    pub(crate) fn end(&mut self) {
+        self.over = now();
     }
 
     /// Sends more of the data, as the worker takes it.
@@ -222,8 +257,14 @@ impl HostEnd {
         self.arrived() > self.read || (!data.is_empty() && self.has_room())
     }
 
-    /// Waits for that without sleeping, if that has been worth it; says whether it is so.
-    pub(crate) fn wait_awake(&mut self, data: &Data<'_, '_>) -> bool {
+    /// Waits for that without sleeping, if that has been worth it or a longer stream is `on_its_way`; says whether it is so.
+    pub(crate) fn wait_awake(&mut self, data: &Data<'_, '_>, on_its_way: bool) -> bool {
+        if on_its_way || !data.is_empty() {
+            return wait_awake(FOR_MORE, || self.is_ready(data));
+        }
+        if !std::mem::take(&mut self.is_awake) {
+            return self.is_ready(data);
+        }
         let mut spin = self.spin.clone();
         let came = spin.wait(|| self.is_ready(data));
         self.spin = spin;
@@ -338,7 +379,6 @@ impl Bytes for Piece<'_> {
 pub(crate) struct Requests {
     regions: Regions,
     turn: u32,
-    spin: Spin,
 }
 
 /// The worker's end, of replies.
@@ -347,7 +387,6 @@ pub(crate) struct Replies {
     regions: Regions,
     turn: u32,
     written: usize,
-    spin: Spin,
 }
 
 /// Mapped as long as the process lives.
@@ -359,9 +398,9 @@ struct Regions {
 }
 
 impl Regions {
-    /// Waits until something is so that the host posts.
-    fn wait(self, spin: &mut Spin, is_so: impl Fn() -> bool) {
-        if spin.wait(&is_so) {
+    /// Waits until something is so that the host posts, for so many nanoseconds awake.
+    fn wait(self, awake: u64, is_so: impl Fn() -> bool) {
+        if is_so() || (awake > 0 && wait_awake(awake, &is_so)) {
             return;
         }
         let (post, sleeps) = (self.request.u32(POST), self.reply.u32(WORKER_SLEEPS));
@@ -392,8 +431,7 @@ pub(crate) fn open(files: &Files, window: usize, turn: u32) -> Result<(Requests,
     let request = Box::leak(Box::new(Mapping::for_reading(files.request.as_fd(), DATA + window)?));
     let reply = Box::leak(Box::new(Mapping::for_writing(files.reply.as_fd(), DATA + window)?));
     let regions = Regions { request, reply, window };
-    let requests = Requests { regions, turn, spin: Spin::for_more() };
-    Ok((requests, Replies { regions, turn, written: 0, spin: Spin::for_more() }))
+    Ok((Requests { regions, turn }, Replies { regions, turn, written: 0 }))
 }
 
 impl Requests {
@@ -409,9 +447,13 @@ impl Requests {
 
     /// Waits for the next turn.
     pub(crate) fn next(&mut self) -> Head {
-        let (request, mut spin) = (self.regions.request, self.spin.clone());
-        self.regions.wait(&mut spin, || self.has_next());
-        (self.turn, self.spin) = (self.latest(), spin);
+        let request = self.regions.request;
+        let awake = match request.u32(PACE).load(Ordering::Relaxed).checked_sub(1) {
+            Some(processor) if process::avoid_processor(processor as usize) => FOR_MORE,
+            _ => 0,
+        };
+        self.regions.wait(awake, || self.has_next());
+        self.turn = self.latest();
         let word = |number: usize| request.u64(HEAD + 8 * number).load(Ordering::Relaxed);
         Head::of([word(0), word(1), word(2), word(3)])
     }
@@ -434,10 +476,9 @@ impl Requests {
         let mut data = Vec::new();
         // More than the memory limit allows, maybe; without this the allocation would abort.
         data.try_reserve_exact(length).map_err(|_| length)?;
-        let mut spin = Spin::for_more();
         while data.len() < length {
             let sent = || bytes_of(request.u64(SENT), self.turn);
-            self.regions.wait(&mut spin, || sent() > data.len());
+            self.regions.wait(FOR_MORE, || sent() > data.len());
             let start = data.len() % window;
             request.append_to(DATA + start, (sent() - data.len()).min(window - start), &mut data);
             reply.u64(TAKEN).store(count(self.turn, data.len()), Ordering::SeqCst);
@@ -470,7 +511,7 @@ impl Replies {
             if self.written - read == window {
                 self.publish(&ring);
                 let (turn, written) = (self.turn, self.written);
-                self.regions.wait(&mut self.spin, || {
+                self.regions.wait(FOR_MORE, || {
                     written - bytes_of(request.u64(READ), turn).min(written) < window
                 });
                 continue;

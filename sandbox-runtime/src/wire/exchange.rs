@@ -91,7 +91,7 @@ impl<'a, 'd> Exchange<'a, 'd> {
         self.ends.reader.clear();
         self.ends.channel.begin(head, &mut self.data);
         loop {
-            let awake = self.ends.channel.wait_awake(&self.data);
+            let awake = self.ends.channel.wait_awake(&self.data, self.ends.reader.is_amid());
             self.ends.channel.go_on(&mut self.data);
             self.receive();
             if self.is_over() {
@@ -103,6 +103,7 @@ impl<'a, 'd> Exchange<'a, 'd> {
         }
         // Of a worker that had no result nothing is worth waiting for.
         self.ends.relay.finish(self.transcript.ending.is_some());
+        self.ends.channel.end();
         self.transcript
     }
 

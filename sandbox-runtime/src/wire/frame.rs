@@ -159,6 +159,11 @@ impl FrameReader {
         FrameReader::default()
     }
 
+    /// Whether more of a payload is to come.
+    pub(crate) fn is_amid(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// Is at the start of another stream.
     pub(crate) fn clear(&mut self) {
         self.header.clear();

@@ -2,18 +2,25 @@
 
 use crate::sys::process::now;
 
+/// How long an answer is waited for awake, in nanoseconds: one that comes later comes from a worker that slept, or that
+/// has much to do.
+const SHORT: u64 = 4_000;
+/// And how long once, to catch a worker that is about to wake up. Longer than a wake-up across processors takes.
+const LONG: u64 = 100_000;
+/// So many waits in vain, and it is left alone.
+const MOST_FAILURES: u32 = 3;
 /// After so many waits asleep one is tried awake; after each that failed, twice as many.
 const FIRST_TRIAL: u32 = 16;
 const LAST_TRIAL: u32 = 4096;
 
 /// What was learned of how soon something comes. It comes soon where the two sides run on two processors and have
-/// little to do; where they share one, or calls are rare, waiting awake is in vain and soon left alone.
+/// little to do; where they share one, or much is to be done, waiting awake is in vain and soon left alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Spin {
-    /// The longest that is waited awake, in nanoseconds.
-    most: u64,
-    /// For how long to wait awake, in nanoseconds; 0 for not at all.
-    budget: u64,
+    /// In vain since the last that was short and not in vain.
+    failures: u32,
+    /// Whether the next is a long one.
+    is_long: bool,
     /// Waits asleep until the next trial.
     left: u32,
     /// And from that to the one after it.
@@ -21,61 +28,56 @@ pub(crate) struct Spin {
 }
 
 impl Spin {
-    /// For an answer to what was sent just now. One that takes longer comes from a worker that slept, and whoever waits for
-    /// it awake keeps the processor from it that it would best run on.
-    pub(crate) const fn for_answers() -> Spin {
-        Spin::new(4_000)
+    /// Nothing is known yet.
+    pub(crate) const fn new() -> Spin {
+        Spin { failures: MOST_FAILURES, is_long: false, left: FIRST_TRIAL, pause: FIRST_TRIAL }
     }
 
-    /// For whatever comes next: about as long as going to sleep and waking up take.
-    pub(crate) const fn for_more() -> Spin {
-        Spin::new(15_000)
-    }
-
-    const fn new(most: u64) -> Spin {
-        Spin { most, budget: 0, left: FIRST_TRIAL, pause: FIRST_TRIAL }
-    }
-
-    /// Waits awake for something, if that is likely to be soon; says whether it came.
-    pub(crate) fn wait(&mut self, mut has_come: impl FnMut() -> bool) -> bool {
-        if has_come() {
+    /// Whether the next wait is awake at first. To be asked once for each.
+    pub(crate) fn is_next_awake(&mut self) -> bool {
+        if self.failures < MOST_FAILURES {
             return true;
         }
-        if self.budget == 0 {
-            self.left = self.left.saturating_sub(1);
-            if self.left > 0 {
-                return false;
-            }
-            self.budget = self.most;
+        self.left = self.left.saturating_sub(1);
+        if self.left > 0 {
+            return false;
         }
-        let start = now();
-        loop {
-            for _ in 0..32 {
-                std::hint::spin_loop();
-                if has_come() {
-                    self.worked();
-                    return true;
+        (self.failures, self.is_long) = (MOST_FAILURES - 2, true);
+        true
+    }
+
+    /// Waits awake for something; says whether it came.
+    pub(crate) fn wait(&mut self, has_come: impl FnMut() -> bool) -> bool {
+        let came = wait_awake(if self.is_long { LONG } else { SHORT }, has_come);
+        match (came, self.is_long) {
+            (true, false) => (self.failures, self.pause) = (0, FIRST_TRIAL),
+            // What comes late each time is not worth it.
+            (true, true) => {}
+            (false, _) => {
+                self.failures += 1;
+                if self.failures >= MOST_FAILURES {
+                    self.left = self.pause;
+                    self.pause = (self.pause * 2).min(LAST_TRIAL);
                 }
             }
-            if now().saturating_sub(start) > self.budget {
-                self.failed();
-                return false;
-            }
         }
+        self.is_long = !came;
+        came
     }
+}
 
-    fn worked(&mut self) {
-        self.budget = self.most;
-        self.pause = FIRST_TRIAL;
-    }
-
-    /// A single call that took longer is no reason to give up.
-    fn failed(&mut self) {
-        self.budget /= 4;
-        if self.budget < self.most / 32 {
-            self.budget = 0;
-            self.left = self.pause;
-            self.pause = (self.pause * 2).min(LAST_TRIAL);
+/// Waits for something without sleeping, for so many nanoseconds at most; says whether it came.
+pub(crate) fn wait_awake(most: u64, mut has_come: impl FnMut() -> bool) -> bool {
+    let start = now();
+    loop {
+        for _ in 0..32 {
+            if has_come() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if now().saturating_sub(start) > most {
+            return false;
         }
     }
 }
@@ -84,35 +86,42 @@ impl Spin {
 mod tests {
     use super::*;
 
+    /// Of so many waits, how many were awake.
+    fn awake(spin: &mut Spin, times: u32, comes_after: u64) -> u32 {
+        let mut awake = 0;
+        for _ in 0..times {
+            if spin.is_next_awake() {
+                awake += 1;
+                let start = now();
+                spin.wait(|| now().saturating_sub(start) > comes_after);
+            }
+        }
+        awake
+    }
+
     #[test]
     fn what_never_comes_is_soon_not_waited_for() {
-        let mut spin = Spin::for_more();
-        let mut asked = |times: u32| {
-            let mut count = 0_u64;
-            for _ in 0..times {
-                assert!(!spin.wait(|| {
-                    count += 1;
-                    false
-                }));
-            }
-            count
-        };
-        asked(100_000);
-        assert!(asked(LAST_TRIAL - 1) >= u64::from(LAST_TRIAL - 1), "each wait looks once");
-        let before = asked(LAST_TRIAL * 4);
-        assert!(before > u64::from(LAST_TRIAL * 4), "now and then it is tried");
+        let mut spin = Spin::new();
+        awake(&mut spin, 100_000, u64::MAX);
+        let tried = awake(&mut spin, LAST_TRIAL * 4, u64::MAX);
+        assert!((1..=4 * MOST_FAILURES).contains(&tried), "{tried}");
+    }
+
+    #[test]
+    fn what_comes_late_each_time_is_not_waited_for() {
+        let mut spin = Spin::new();
+        let tried = awake(&mut spin, 10_000, SHORT * 3);
+        assert!(tried < 200, "{tried}");
     }
 
     #[test]
     fn what_comes_soon_is_waited_for_again() {
-        let mut spin = Spin::for_more();
-        let came = (0..1000).filter(|_| {
-            let mut asked = 0;
-            spin.wait(|| {
-                asked += 1;
-                asked > 10
-            })
-        });
-        assert_eq!(came.count(), 1000 - FIRST_TRIAL as usize + 1);
+        let mut spin = Spin::new();
+        awake(&mut spin, 100, u64::MAX);
+        awake(&mut spin, 1000, 0);
+        assert!(spin.is_next_awake());
+        // A single one that took longer is no reason to give up.
+        assert!(!spin.wait(|| false));
+        assert!(spin.is_next_awake());
     }
 }
