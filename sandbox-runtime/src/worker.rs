@@ -3,7 +3,7 @@
 
 use crate::call::{Call, Caller, Entry};
 use crate::codec::{CodecError, Incoming, Outgoing};
-use crate::enforce::{Enforced, LockError, Locks, Recipe};
+use crate::enforce::{Enforced, LockError, Locks, Recipe, WorkerPins};
 use crate::error::Cause;
 use crate::forkserver::HasNamespaces;
 use crate::limit::{self, OpenFiles};
@@ -61,6 +61,8 @@ pub(crate) struct Prepared {
     directory: Option<OwnedFd>,
     /// What is left to lock; or what every call is told instead.
     locks: Result<Locks, Refusal>,
+    /// Of that, what binds workers of this template.
+    pins: Option<WorkerPins>,
 }
 
 /// What leads to one worker after the other.
@@ -74,9 +76,16 @@ pub(crate) struct Openings {
 impl Prepared {
     /// Locks the template as far as its workers have it in common. The descriptors are those of the setup.
     pub(crate) fn new(setup: Setup, fds: VecDeque<OwnedFd>, forkserver: Pid) -> Prepared {
-        let mut prepared =
-            Prepared { setup, forkserver, directory: None, locks: Err(Refusal::of("nothing is locked")) };
+        let mut prepared = Prepared {
+            setup,
+            forkserver,
+            directory: None,
+            locks: Err(Refusal::of("nothing is locked")),
+            pins: None,
+        };
         prepared.locks = prepared.lock(fds);
+        let parents = [rustix::process::getpid(), forkserver];
+        prepared.pins = prepared.locks.as_ref().ok().and_then(|locks| locks.pins(parents));
         prepared
     }
 
@@ -176,7 +185,7 @@ impl Prepared {
             }
             None => {
                 limit::apply(&self.setup.limits, self.setup.window).map_err(Refusal::new("setrlimit"))?;
-                locks.close_child_of_template(parents).map_err(refused)?
+                locks.close_child_of_template(self.pins.as_ref()).map_err(refused)?
             }
         };
         process::close_all_but(kept).map_err(Refusal::new("close_range"))?;
@@ -290,7 +299,11 @@ pub(crate) fn run(
         });
         match result {
             Ok(0) if job.is_some() => {}
-            Ok(code) => process::exit_now(code),
+            Ok(code) => {
+                // Who waits for the answer goes on before memory is given back.
+                rustix::thread::sched_yield();
+                process::exit_now(code)
+            }
             Err(refusal) => refuse(&refusal),
         }
     }

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use filter::Filter;
+pub(crate) use filter::{Filter, WorkerPins};
 pub(crate) use namespaces::{Namespaces, probe as probe_namespaces};
 pub(crate) use ruleset::Recipe;
 
@@ -136,11 +136,16 @@ impl Locks {
     }
 
     /// As [`Locks::close_worker`], for what was forked from a template that is restricted.
-    pub(crate) fn close_child_of_template(&self, parents: [Pid; 2]) -> Result<Enforced, LockError> {
+    pub(crate) fn close_child_of_template(&self, pins: Option<&WorkerPins>) -> Result<Enforced, LockError> {
         // A layer of its own: siblings in one domain may signal and trace each other.
         self.ruleset.as_ref().map_or(Ok(()), Locks::take_on)?;
-        self.filter.as_ref().map_or(Ok(()), |filter| filter.apply_pins(parents))?;
+        pins.map_or(Ok(()), WorkerPins::apply)?;
         Ok(Enforced(()))
+    }
+
+    /// What every child of the calling template is to be pinned to.
+    pub(crate) fn pins(&self, parents: [Pid; 2]) -> Option<WorkerPins> {
+        self.filter.as_ref()?.pins(parents)
     }
 
     /// Takes on a ruleset, in a process that has no_new_privs.

@@ -369,4 +369,3 @@ pub(crate) fn avoid_processor(processor: usize) -> bool {
         && rustix::thread::sched_setaffinity(None, &others).is_ok()
         && rustix::thread::sched_setaffinity(None, &all).is_ok()
 }
-

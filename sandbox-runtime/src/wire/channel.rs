@@ -511,9 +511,8 @@ impl Replies {
             if self.written - read == window {
                 self.publish(&ring);
                 let (turn, written) = (self.turn, self.written);
-                self.regions.wait(FOR_MORE, || {
-                    written - bytes_of(request.u64(READ), turn).min(written) < window
-                });
+                self.regions
+                    .wait(FOR_MORE, || written - bytes_of(request.u64(READ), turn).min(written) < window);
                 continue;
             }
             let (now, later) = bytes.split_at(bytes.len().min(room(window, self.written, read)).min(PIECE));

@@ -27,9 +27,8 @@ impl Pins {
     }
 
     /// Its architecture was checked by the filter below it.
-    pub(super) fn program(self, arch: &Arch, worker: Pid, parents: [Pid; 2]) -> Vec<sock_filter> {
-        let number = |pid: Pid| pid.as_raw_pid().cast_unsigned();
-        let (worker, parents) = (number(worker), parents.map(number));
+    pub(super) fn program(self, arch: &Arch, worker: u32, parents: [Pid; 2]) -> Vec<sock_filter> {
+        let parents = parents.map(|pid| pid.as_raw_pid().cast_unsigned());
         let verdict = |call: &Call| Verdict::new(self.cases(call.name, worker, parents), Action::Allow);
         bpf::program(arch.audit, &ranges(arch, Action::Allow, verdict))
     }
@@ -54,5 +53,28 @@ impl Pins {
             },
             _ => Vec::new(),
         }
+    }
+}
+
+/// A program of pins for any worker of the same parents: but for its number it is always the same.
+pub(crate) struct Template {
+    program: Vec<sock_filter>,
+    /// Where the worker's number is.
+    own: Vec<usize>,
+}
+
+impl Template {
+    pub(super) fn new(pins: Pins, arch: &Arch, parents: [Pid; 2]) -> Template {
+        // Two numbers that no process has.
+        let [program, other] = [u32::MAX - 1, u32::MAX - 2].map(|number| pins.program(arch, number, parents));
+        let differing = program.iter().zip(&other).enumerate().filter(|(_, (one, other))| one.k != other.k);
+        let own = differing.map(|(index, _)| index).collect();
+        Template { program, own }
+    }
+
+    pub(super) fn program(&self, worker: Pid) -> Vec<sock_filter> {
+        let mut program = self.program.clone();
+        self.own.iter().for_each(|index| program[*index].k = worker.as_raw_pid().cast_unsigned());
+        program
     }
 }

@@ -221,7 +221,8 @@ fn check_pinned(plan: &FilterPlan, table: &[(&str, &[u64], u32)]) {
     let pid = |pid| Pid::from_raw(pid).unwrap();
     for (name, arguments, expected) in table {
         let found = answers(name, arguments, |arch| {
-            let pins = Pins::of(plan).unwrap().program(arch, pid(100), [pid(99), pid(98)]);
+            let pins =
+                pins::Template::new(Pins::of(plan).unwrap(), arch, [pid(99), pid(98)]).program(pid(100));
             assert!(machine::is_well_formed(&pins));
             vec![program(plan, arch), pins]
         });
