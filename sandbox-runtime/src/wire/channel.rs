@@ -200,7 +200,8 @@ impl HostEnd {
         self.read
     }
 
-    fn arrived(&self) -> usize {
+    /// How much of it has come.
+    pub(crate) fn arrived(&self) -> usize {
         bytes_of(self.reply.u64(WRITTEN), self.turn).min(self.read + self.window)
     }
 

@@ -118,7 +118,7 @@ impl<'a> Exchange<'a> {
         }
         // It may have said something before it ended.
         if self.has_ended() {
-            self.receive();
+            self.receive_rest();
         }
     }
 
@@ -154,13 +154,22 @@ impl<'a> Exchange<'a> {
 
     /// Takes what is there, up to a bound, so that a flood does not keep the loop from its other business.
     fn receive(&mut self) {
-        for _ in 0..2 {
-            let Some(piece) = self.ends.channel.next_piece() else { return };
-            self.transcript.read(&mut self.reader, piece);
-            if self.transcript.ending.is_none() {
-                self.ends.channel.release();
-            }
+        let _may_be_more = self.receive_piece() && self.receive_piece();
+    }
+
+    /// Takes what one that has ended has left; no more than that, since what it started may still write.
+    fn receive_rest(&mut self) {
+        let end = self.ends.channel.arrived();
+        while self.ends.channel.read() < end && self.receive_piece() {}
+    }
+
+    fn receive_piece(&mut self) -> bool {
+        let Some(piece) = self.ends.channel.next_piece() else { return false };
+        self.transcript.read(&mut self.reader, piece);
+        if self.transcript.ending.is_none() {
+            self.ends.channel.release();
         }
+        self.transcript.ending.is_none()
     }
 }
 
@@ -210,7 +219,44 @@ impl Transcript {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::header;
+    use crate::forkserver::End;
+    use crate::wire::channel::open;
+    use crate::wire::{Number, Slots, header};
+    use std::cell::Cell;
+
+    /// It writes all of it while the host sleeps, and is gone.
+    #[test]
+    fn a_long_reply_of_one_that_has_ended_is_read() {
+        const LENGTH: usize = 16 << 20;
+        let (channel, files) = HostEnd::new(2 * LENGTH).unwrap();
+        let [(bell, _bell), (ended, their_end)] = [(); 2].map(|()| rustix::pipe::pipe().unwrap());
+        let (job, _job) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (relay, _) = Relay::new(crate::policy::Stdio::Null).unwrap();
+        let mut ends = Ends { channel, job: job.into(), bell, ended, relay };
+        let (slots, _) = Slots::new().unwrap();
+        let slot = slots.slot(Number { number: 0, generation: 1 });
+        slot.begin(State::Taken, u64::MAX);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut requests, mut replies) = open(&files, 2 * LENGTH, 0).unwrap();
+                requests.next();
+                replies.begin(requests.turn());
+                let sleeps = Cell::new(false);
+                while !sleeps.get() {
+                    replies.publish(|| sleeps.set(true));
+                }
+                replies.write(&header(Kind::Returned, LENGTH), || {});
+                replies.write(&vec![7; LENGTH], || {});
+                replies.publish(|| {});
+                slot.set_report(&Report { end: End::Exited(0), max_rss: 0, cpu: Duration::ZERO });
+                assert!(slot.change(State::Taken, State::Ended));
+                rustix::io::write(&their_end, &[0]).unwrap();
+            });
+            let data = Data::new(std::iter::empty());
+            let transcript = Exchange::new(&mut ends, slot, data, None).run(Head::default());
+            assert_eq!(transcript.ending.map(|frame| frame.payload.len()), Some(LENGTH));
+        });
+    }
 
     #[test]
     fn what_follows_the_end_of_a_call_is_not_looked_at() {
