@@ -159,7 +159,11 @@ impl Template {
         };
         let slot = self.slots.slot(number);
         let state = slot.state();
-        if state == State::Ended && !lane.clean(&self.slots) {
+        // Asked for before its last worker was forked. What that left is still to be read.
+        if state == State::Ended {
+            return;
+        }
+        if state == State::Done && !lane.clean(&self.slots) {
             self.end();
         }
         // A child does not have the slots.
@@ -277,8 +281,10 @@ impl Lane {
                         return Next::Nothing;
                     }
                 }
-                State::Done if !self.clean(slots) => return Next::End,
                 State::Done if is_given_up => {
+                    if !self.clean(slots) {
+                        return Next::End;
+                    }
                     slot.change(State::Done, State::Empty);
                     return Next::Nothing;
                 }

@@ -134,7 +134,11 @@ impl Lease {
             // It ends by itself.
             (true, true) => Ok(()),
             (true, false) => template.handle().look(),
-            (false, _) => template.handle().fork(lane.slot),
+            // It has ended, which the host has seen.
+            (false, _) => {
+                slot.change(State::Ended, State::Done);
+                template.handle().fork(lane.slot)
+            }
         };
         match told {
             Ok(()) => template.give_back(lane),

@@ -5,7 +5,7 @@
 //! Empty --template forks--> Ready --host--> Taken --host has the result--> Done --template reaps--> Ready
 //!                             ^               |                              (or Empty, for want of use)
 //!                             |               +--template, at the deadline--> Doomed --reaps--> Ended
-//!                             |               +--template reaps--> Ended --host--> Empty
+//!                             |               +--template reaps--> Ended --host has seen it--> Done
 //!                             +---------------+ host, where a worker is used again
 //! ```
 
