@@ -4,16 +4,15 @@
 //!
 //! A turn is one call. Every count is in one number with its turn, so that one of another turn says nothing. The host
 //! wakes a sleeping worker by a futex, [`POST`]; a worker rings for a sleeping host, which has more to look after, by a
-//! byte in a pipe. Both do so only where the other has said that it sleeps.
+//! byte in a pipe. Both do so only where the other has said that it sleeps: each first says its own, then, behind a fence,
+//! looks at the other's, so that one of the two sees the other. See `models`.
 
 use super::frame::Bytes;
 use super::spin::Spin;
-use crate::sys::shared::{Mapping, memory_file, seal_against_others};
+use crate::sys::shared::{AtomicU64, Mapping, Ordering, fence, memory_file, seal_against_others};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::thread::futex;
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How much of a stream there can be at once, in bytes: requests up to it are read where they are. A worker could give up
 /// its mappings and use as much other memory, beyond what `memory` allows, so it is a part of that.
@@ -55,7 +54,7 @@ fn count(turn: u32, bytes: usize) -> u64 {
 
 /// The bytes of a count, 0 if it is another turn's.
 fn bytes_of(count: &AtomicU64, turn: u32) -> usize {
-    let count = count.load(Ordering::SeqCst);
+    let count = count.load(Ordering::Acquire);
     let is_ours = count >> BYTES == self::count(turn, 0) >> BYTES;
     if is_ours { (count & ((1 << BYTES) - 1)) as usize } else { 0 }
 }
@@ -184,14 +183,16 @@ impl HostEnd {
     }
 
     fn post_sent(&self) {
-        self.request.u64(SENT).store(count(self.turn, self.sent), Ordering::SeqCst);
+        self.request.u64(SENT).store(count(self.turn, self.sent), Ordering::Release);
         self.post();
     }
 
+    /// Wakes a worker that sleeps, after something was told.
     fn post(&self) {
-        self.request.u32(POST).fetch_add(1, Ordering::SeqCst);
-        if self.reply.u32(WORKER_SLEEPS).load(Ordering::SeqCst) != 0 {
-            futex::wake(self.request.u32(POST), futex::Flags::empty(), 1).unwrap_or_default();
+        fence(Ordering::SeqCst);
+        if self.reply.u32(WORKER_SLEEPS).load(Ordering::Relaxed) != 0 {
+            self.request.u32(POST).fetch_add(1, Ordering::Release);
+            self.request.wake(POST);
         }
     }
 
@@ -218,13 +219,14 @@ impl HostEnd {
         came
     }
 
-    /// Has the worker ring from now on. What came before it knew has to be looked for.
-    pub(crate) fn fall_asleep(&self) {
-        self.request.u32(HOST_SLEEPS).store(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn wake_up(&self) {
-        self.request.u32(HOST_SLEEPS).store(0, Ordering::SeqCst);
+    /// Has the worker ring during `wait`, which is not called where it is ready by then.
+    pub(crate) fn sleep<T>(&self, data: &Data<'_>, wait: impl FnOnce() -> T) -> Option<T> {
+        self.request.u32(HOST_SLEEPS).store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // What came before the worker knew.
+        let waited = (!self.is_ready(data)).then(wait);
+        self.request.u32(HOST_SLEEPS).store(0, Ordering::Relaxed);
+        waited
     }
 
     /// The next part of the reply that is there and lies in one piece, if any.
@@ -239,10 +241,8 @@ impl HostEnd {
 
     /// Makes room for more of the reply.
     pub(crate) fn release(&self) {
-        self.request.u64(READ).store(count(self.turn, self.read), Ordering::SeqCst);
-        if self.reply.u32(WORKER_SLEEPS).load(Ordering::SeqCst) != 0 {
-            self.post();
-        }
+        self.request.u64(READ).store(count(self.turn, self.read), Ordering::Release);
+        self.post();
     }
 }
 
@@ -332,21 +332,25 @@ impl Regions {
         if spin.wait(&is_so) {
             return;
         }
-        let (post, sleeps) = (self.request.u32(POST), self.reply.u32(WORKER_SLEEPS));
-        sleeps.store(1, Ordering::SeqCst);
+        let sleeps = self.reply.u32(WORKER_SLEEPS);
+        sleeps.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
         loop {
-            let known = post.load(Ordering::SeqCst);
+            let known = self.request.u32(POST).load(Ordering::Acquire);
             if is_so() {
                 break;
             }
-            // Woken, interrupted, or too late: looked at above.
-            let _woken = futex::wait(post, futex::Flags::empty(), known, None);
+            self.request.wait(POST, known, None);
         }
-        sleeps.store(0, Ordering::SeqCst);
+        sleeps.store(0, Ordering::Relaxed);
     }
 
-    fn host_sleeps(self) -> bool {
-        self.request.u32(HOST_SLEEPS).load(Ordering::SeqCst) != 0
+    /// Calls `ring` if the host sleeps, after something was told.
+    fn ring(self, ring: impl Fn()) {
+        fence(Ordering::SeqCst);
+        if self.request.u32(HOST_SLEEPS).load(Ordering::Relaxed) != 0 {
+            ring();
+        }
     }
 }
 
@@ -363,7 +367,7 @@ impl Requests {
     /// Waits for the next turn.
     pub(crate) fn next(&mut self) -> Head {
         let (request, known) = (self.regions.request, self.turn);
-        let turn = || (request.u64(SENT).load(Ordering::SeqCst) >> BYTES) as u32;
+        let turn = || (request.u64(SENT).load(Ordering::Acquire) >> BYTES) as u32;
         self.regions.wait(&mut self.spin, || turn() != known);
         self.turn = turn();
         let word = |number: usize| request.u64(HEAD + 8 * number).load(Ordering::Relaxed);
@@ -394,10 +398,8 @@ impl Requests {
             self.regions.wait(&mut spin, || sent() > data.len());
             let start = data.len() % window;
             request.append_to(DATA + start, (sent() - data.len()).min(window - start), &mut data);
-            reply.u64(TAKEN).store(count(self.turn, data.len()), Ordering::SeqCst);
-            if self.regions.host_sleeps() {
-                ring();
-            }
+            reply.u64(TAKEN).store(count(self.turn, data.len()), Ordering::Release);
+            self.regions.ring(&ring);
         }
         Ok(Cow::Owned(data))
     }
@@ -443,10 +445,8 @@ impl Replies {
 
     /// Tells how far the stream is; calls `ring` if the host sleeps.
     pub(crate) fn publish(&self, ring: impl Fn()) {
-        self.regions.reply.u64(WRITTEN).store(count(self.turn, self.written), Ordering::SeqCst);
-        if self.regions.host_sleeps() {
-            ring();
-        }
+        self.regions.reply.u64(WRITTEN).store(count(self.turn, self.written), Ordering::Release);
+        self.regions.ring(ring);
     }
 }
 

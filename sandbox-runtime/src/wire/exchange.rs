@@ -110,39 +110,17 @@ impl<'a> Exchange<'a> {
 
     /// Until something comes: from the worker, from its template, or from what it prints.
     fn sleep(&mut self) {
-        self.ends.channel.fall_asleep();
-        let printed = !self.ends.channel.is_ready(&self.data) && self.wait();
-        self.ends.channel.wake_up();
-        if printed {
+        let Ends { channel, bell, ended, relay, .. } = &*self.ends;
+        let waited =
+            channel.sleep(&self.data, || wait(bell, ended, relay, self.deadline)).unwrap_or_default();
+        self.transcript.abandoned |= waited.abandoned;
+        if waited.printed {
             self.ends.relay.go_on(false);
         }
         // It may have said something before it ended.
         if self.has_ended() {
             self.receive_rest();
         }
-    }
-
-    /// Says whether something was printed, or can be now.
-    fn wait(&mut self) -> bool {
-        let Ends { bell, ended, relay, .. } = &*self.ends;
-        let mut fds: Vec<PollFd<'_>> = relay.poll_fds().collect();
-        fds.push(PollFd::new(bell, PollFlags::IN));
-        fds.push(PollFd::new(ended, PollFlags::IN));
-        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left = left.and_then(|left| Timespec::try_from(left).ok());
-        // EINTR and the like: look at everything, which never blocks, and wait again.
-        let _looked_at_below = poll(&mut fds, left.as_ref());
-        let [printed @ .., bell, ended] = &fds[..] else { return false };
-        let printed = printed.iter().any(|fd| !fd.revents().is_empty());
-        let [bell, ended] = [bell, ended].map(|fd| fd.revents());
-        if !bell.is_empty() {
-            drain(&self.ends.bell).unwrap_or_default();
-        }
-        // Where nobody has the other end any more, the template has ended.
-        if !ended.is_empty() && drain(&self.ends.ended) == Ok(0) {
-            self.transcript.abandoned = true;
-        }
-        printed
     }
 
     fn has_ended(&mut self) -> bool {
@@ -170,6 +148,35 @@ impl<'a> Exchange<'a> {
             self.ends.channel.release();
         }
         self.transcript.ending.is_none()
+    }
+}
+
+/// What was seen while the host slept.
+#[derive(Default)]
+struct Waited {
+    /// Something was printed, or can be now.
+    printed: bool,
+    /// The template has ended.
+    abandoned: bool,
+}
+
+/// Until something comes, or the deadline.
+fn wait(bell: &OwnedFd, ended: &OwnedFd, relay: &Relay, deadline: Option<Instant>) -> Waited {
+    let mut fds: Vec<PollFd<'_>> = relay.poll_fds().collect();
+    fds.push(PollFd::new(bell, PollFlags::IN));
+    fds.push(PollFd::new(ended, PollFlags::IN));
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let left = left.and_then(|left| Timespec::try_from(left).ok());
+    // EINTR and the like: look at everything, which never blocks, and wait again.
+    let _looked_at_below = poll(&mut fds, left.as_ref());
+    let [printed @ .., rung, end] = &fds[..] else { return Waited::default() };
+    if !rung.revents().is_empty() {
+        drain(bell).unwrap_or_default();
+    }
+    Waited {
+        printed: printed.iter().any(|fd| !fd.revents().is_empty()),
+        // Nobody has the other end any more.
+        abandoned: !end.revents().is_empty() && drain(ended) == Ok(0),
     }
 }
 
