@@ -9,6 +9,8 @@ mod channel;
 mod exchange;
 mod frame;
 mod job;
+#[cfg(all(test, loom))]
+mod models;
 mod relay;
 mod slots;
 mod spin;
