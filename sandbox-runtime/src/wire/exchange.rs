@@ -41,7 +41,7 @@ pub(crate) enum Fate {
     Well,
     /// It has not, or is not to be trusted with another call.
     Unwell,
-    /// Nobody looks after it any more.
+    /// Nobody looks after it any more, or its template is of no use.
     Lost,
 }
 
@@ -191,6 +191,8 @@ impl Transcript {
         match &self.ending {
             _ if self.abandoned || self.stuck => Fate::Lost,
             Some(frame) if frame.kind == Kind::Returned => Fate::Well,
+            // Its template may have failed in a way that passes, and each of its workers would refuse likewise.
+            Some(frame) if frame.kind == Kind::Refused && !self.begun => Fate::Lost,
             _ => Fate::Unwell,
         }
     }
