@@ -417,6 +417,39 @@ fn a_template_that_cannot_be_warmed_up_is_an_error() {
     });
 }
 
+/// The same in the host and in a template, which has nothing of the host's memory.
+fn place_of_table() -> std::path::PathBuf {
+    let name =
+        format!("{}-{}", env!("CARGO_MANIFEST_DIR").replace('/', "-"), rustix::process::getuid().as_raw());
+    Path::new("/tmp").join(format!("sandboxed-table{name}"))
+}
+
+fn read_table() {
+    fs::read(place_of_table().join("table")).unwrap();
+}
+
+#[sandboxed(warm = read_table, read = place_of_table())]
+fn with_table() -> Result<(), Error> {
+    Ok(())
+}
+
+#[test]
+fn what_kept_a_template_from_being_ready_may_pass() {
+    if !support::has_abi(1, "grants of files") {
+        return;
+    }
+    in_child("what_kept_a_template_from_being_ready_may_pass", || {
+        drop(fs::remove_dir_all(place_of_table()));
+        fs::create_dir(place_of_table()).unwrap();
+        let error = with_table().unwrap_err();
+        assert!(error.is_launch() && error.ran() == Ran::No, "{error:?}");
+        fs::write(place_of_table().join("table"), "1").unwrap();
+        let result = with_table();
+        fs::remove_dir_all(place_of_table()).unwrap();
+        result.unwrap();
+    });
+}
+
 #[test]
 fn calls_of_many_threads_have_workers_of_their_own() {
     #[sandboxed(workers(reuse = 50, max = 8))]

@@ -35,8 +35,8 @@ impl Holdings {
 
 /// The memory of a process.
 pub struct Held {
-    mappings: usize,
-    data_kib: u64,
+    pub mappings: usize,
+    pub data_kib: u64,
 }
 
 impl Held {

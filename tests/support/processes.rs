@@ -40,6 +40,11 @@ impl Process {
         stat(self.pid).is_none_or(|fields| fields[19] != self.start || fields[0] == "Z" || fields[0] == "X")
     }
 
+    /// Ended, and nobody has asked for its status.
+    pub fn is_zombie(pid: i32) -> bool {
+        stat(pid).is_some_and(|fields| fields[0] == "Z")
+    }
+
     pub fn kill(&self) {
         super::sys::kill(self.pid, libc::SIGKILL).expect("the process is ours");
     }

@@ -497,3 +497,11 @@ pub fn make_readable_executable() {
     // SAFETY: takes an integer.
     assert!(unsafe { libc::personality(libc::READ_IMPLIES_EXEC as libc::c_ulong) } >= 0);
 }
+
+/// The allocator gives blocks of a mebibyte and more back to the kernel when they are freed, however often there were
+/// such (`mallopt(3)`).
+pub fn give_back_large_blocks() {
+    // SAFETY: takes numbers only.
+    let done = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20) };
+    assert_eq!(done, 1);
+}

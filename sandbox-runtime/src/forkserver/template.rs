@@ -9,7 +9,7 @@ use super::children::{Children, kill};
 use super::message::{self, End, Report, TemplateRequest};
 use super::watch::Watch;
 use crate::sys::process::{self, Fork, now};
-use crate::wire::{self, Files, Number, Setup, Slots, State, Wiper, drain_fds};
+use crate::wire::{self, Files, Number, Reaped, Setup, Slots, State, Wiper, drain_fds};
 use crate::worker::{self, Openings, Prepared};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -154,12 +154,11 @@ impl Template {
 
     /// Forks a worker where there is none. A host that has taken the slot did not wait for it.
     fn fork(&mut self, number: Number) {
-        let Some(lane) = self.lanes.get_mut(&number.number).filter(|lane| lane.worker.is_none()) else {
-            return;
-        };
+        let is_vacant = |lane: &&mut Lane| lane.number == number && lane.worker.is_none();
+        let Some(lane) = self.lanes.get_mut(&number.number).filter(is_vacant) else { return };
         let slot = self.slots.slot(number);
-        let state = slot.state();
-        if state == State::Ended && !lane.clean(&self.slots) {
+        let Some(state) = slot.vacancy() else { return };
+        if state == State::Done && !lane.clean(&self.slots) {
             self.end();
         }
         // A child does not have the slots.
@@ -176,7 +175,9 @@ impl Template {
             }
             Err(error) if state == State::Taken => {
                 let end = End::NotForked(error.raw_os_error().unwrap_or(libc::EAGAIN));
-                lane.report(&self.slots, &Report { end, max_rss: 0, cpu: Duration::ZERO });
+                if slot.reap(&Report { end, max_rss: 0, cpu: Duration::ZERO }, false) == Reaped::InCall {
+                    lane.tell();
+                }
             }
             // Whoever takes it asks again.
             Err(_) => drop(slot.change(state, State::Empty)),
@@ -218,20 +219,15 @@ impl Template {
             match slot.state() {
                 State::Taken => {
                     worker.used = now;
-                    let deadline = slot.deadline();
-                    let verdict = match now >= deadline {
-                        true => Some(End::TimedOut),
-                        false => worker.watch.look(now, worker.pid),
-                    };
-                    // The host may be through with it in this moment, and have given it another call.
-                    if verdict.is_some()
-                        && slot.deadline() == deadline
-                        && slot.change(State::Taken, State::Doomed)
-                    {
-                        worker.verdict = verdict;
-                        kill(worker.pid);
-                    }
-                    next = next.min(deadline.min(worker.watch.next_look()).saturating_sub(now));
+                    worker.verdict = slot.doom(|deadline| {
+                        let verdict = match now >= deadline {
+                            true => Some(End::TimedOut),
+                            false => worker.watch.look(now, worker.pid),
+                        };
+                        next = next.min(deadline.min(worker.watch.next_look()).saturating_sub(now));
+                        verdict
+                    });
+                    worker.verdict.iter().for_each(|_| kill(worker.pid));
                 }
                 State::Ready if unused >= nanoseconds(IDLE) && slot.change(State::Ready, State::Done) => {
                     worker.is_given_up = true;
@@ -267,40 +263,22 @@ impl Lane {
 
     /// After the worker's end: says so to a host that waits, or makes ready for the next.
     fn settle(&mut self, slots: &Slots, worker: &Worker, ended: &process::Ended) -> Next {
+        let report = Report { end: worker.end(ended), max_rss: ended.max_rss, cpu: ended.cpu };
         let slot = slots.slot(self.number);
-        let mut is_given_up = worker.is_given_up;
-        loop {
-            match slot.state() {
-                State::Taken | State::Doomed => {
-                    let end = worker.end(ended);
-                    if self.report(slots, &Report { end, max_rss: ended.max_rss, cpu: ended.cpu }) {
-                        return Next::Nothing;
-                    }
-                }
-                State::Done if !self.clean(slots) => return Next::End,
-                State::Done if is_given_up => {
-                    slot.change(State::Done, State::Empty);
-                    return Next::Nothing;
-                }
-                State::Done => return Next::Worker,
-                // One that ended while it waited: the next one might too.
-                State::Ready => is_given_up = slot.change(State::Ready, State::Done),
-                State::Empty | State::Ended => return Next::Nothing,
-            }
+        match slot.reap(&report, worker.is_given_up) {
+            Reaped::InCall => self.tell(),
+            Reaped::Done => return Next::Worker,
+            Reaped::Waiting if !self.clean(slots) => return Next::End,
+            Reaped::Waiting => drop(slot.change(State::Done, State::Empty)),
+            Reaped::Nobodys => {}
         }
+        Next::Nothing
     }
 
-    /// Says how a worker ended; whether there was somebody to hear it.
-    fn report(&self, slots: &Slots, report: &Report) -> bool {
-        let slot = slots.slot(self.number);
-        slot.set_report(report);
-        let told = slot.change(State::Taken, State::Ended) || slot.change(State::Doomed, State::Ended);
-        if told {
-            // The pipe is ours alone; where it is full the host knows.
-            rustix::io::write(&self.end, &[0]).unwrap_or_default();
-            self.wiper.wake_host();
-        }
-        told
+    /// Has the host look at the slot. The pipe is ours alone; where it is full the host knows.
+    fn tell(&self) {
+        rustix::io::write(&self.end, &[0]).unwrap_or_default();
+        self.wiper.wake_host();
     }
 
     /// Takes away what a worker has left for the next: in the memory of its replies, and in its socket. (The host sees to

@@ -3,7 +3,7 @@
 use super::template::Template;
 use crate::forkserver::{Ended, StartError};
 use crate::policy::Stdio;
-use crate::wire::{Ends, Fate, FrameReader, HostEnd, Number, Relay, State};
+use crate::wire::{Ends, Fate, FrameReader, HostEnd, Number, Relay};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -124,7 +124,7 @@ impl Lease {
         slot.set_turn(lane.ends.channel.turn(), lane.ends.channel.read());
         let is_well = fate == Fate::Well;
         lane.calls = if is_well && !is_last { lane.calls + 1 } else { 0 };
-        if is_well && !is_last && slot.change(State::Taken, State::Ready) {
+        if is_well && !is_last && slot.give_back() {
             return template.give_back(lane);
         }
         if fate == Fate::Lost {
@@ -133,12 +133,11 @@ impl Lease {
         if template.is_single_use() {
             return template.close(lane);
         }
-        let is_alive = slot.change(State::Taken, State::Done) || slot.change(State::Doomed, State::Done);
-        let told = match (is_alive, is_well) {
+        let told = match (slot.finish(), is_well) {
+            (true, _) => template.handle().fork(lane.slot),
             // It ends by itself.
-            (true, true) => Ok(()),
-            (true, false) => template.handle().look(),
-            (false, _) => template.handle().fork(lane.slot),
+            (false, true) => Ok(()),
+            (false, false) => template.handle().look(),
         };
         match told {
             Ok(()) => template.give_back(lane),

@@ -197,14 +197,7 @@ impl Template {
     /// One that waits, or one whose worker was given up for want of use.
     fn take_idle(&self, lanes: &mut Lanes) -> Result<Option<Lane>, NoWorker> {
         let deadline = self.deadline();
-        let took = |lane: &Lane, from| {
-            let slot = self.slots.slot(lane.slot);
-            slot.state() == from && {
-                // Ahead of the change: the template looks at any time.
-                slot.set_deadline(deadline);
-                slot.change(from, State::Taken)
-            }
-        };
+        let took = |lane: &Lane, from| self.slots.slot(lane.slot).take(from, deadline);
         if let Some(index) = lanes.idle.iter().rposition(|lane| took(lane, State::Ready)) {
             return Ok(Some(lanes.idle.remove(index)));
         }

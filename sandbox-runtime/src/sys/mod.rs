@@ -10,6 +10,10 @@ pub(crate) mod landlock;
 pub(crate) mod namespaces;
 pub(crate) mod process;
 pub(crate) mod seccomp;
+#[cfg(not(all(test, loom)))]
+pub(crate) mod shared;
+#[cfg(all(test, loom))]
+#[path = "shared_model.rs"]
 pub(crate) mod shared;
 pub(crate) mod signalfd;
 pub(crate) mod spawn;

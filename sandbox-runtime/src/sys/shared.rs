@@ -7,9 +7,11 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::thread::futex;
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::time::Duration;
 
 /// A file in memory of this length, which takes memory where it was written (`memfd_create(2)`). It can neither grow nor
 /// shrink, so that nobody who has mapped it is hit by a signal.
@@ -103,6 +105,18 @@ impl Mapping {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.length);
         // SAFETY: as above.
         unsafe { AtomicU64::from_ptr(self.at(offset).cast()) }
+    }
+
+    /// Sleeps while the word at this offset is `known`, until it is woken; at most for so long. Returns early when interrupted,
+    /// so callers look again in every case (`futex(2)`).
+    pub(crate) fn wait(&self, offset: usize, known: u32, most: Option<Duration>) {
+        let most = most.and_then(|most| futex::Timespec::try_from(most).ok());
+        let _woken = futex::wait(self.u32(offset), futex::Flags::empty(), known, most.as_ref());
+    }
+
+    /// Wakes whoever sleeps there.
+    pub(crate) fn wake(&self, offset: usize) {
+        futex::wake(self.u32(offset), futex::Flags::empty(), u32::MAX >> 1).unwrap_or_default();
     }
 
     /// Copies bytes to an offset. They must have room.

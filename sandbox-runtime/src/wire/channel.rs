@@ -3,18 +3,17 @@
 //! longer goes in pieces, as the other side takes them.
 //!
 //! A turn is one call. Every count is in one number with its turn, so that one of another turn says nothing. Each wakes
-//! the other by a futex, [`POST`] and [`ANSWER`], and only where it has said that it sleeps. A host that has waited for
-//! long has more to look after; a worker rings for it by a byte in a pipe.
+//! the other by a futex, [`POST`] and [`ANSWER`], and only where it has said that it sleeps: each first says its own,
+//! then, behind a fence, looks at the other's, so that one of the two sees the other (see `models`). A host that has
+//! waited for long has more to look after; a worker rings for it by a byte in a pipe.
 
 use super::frame::Bytes;
 use super::spin::{Spin, wait_awake};
 use crate::sys::process::{self, now};
-use crate::sys::shared::{Mapping, memory_file, seal_against_others};
+use crate::sys::shared::{AtomicU64, Mapping, Ordering, fence, memory_file, seal_against_others};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::thread::futex;
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How much of a stream there can be at once, in bytes: requests up to it are read where they are. A worker could give up
@@ -72,7 +71,7 @@ fn count(turn: u32, bytes: usize) -> u64 {
 
 /// The bytes of a count, 0 if it is another turn's.
 fn bytes_of(count: &AtomicU64, turn: u32) -> usize {
-    let count = count.load(Ordering::SeqCst);
+    let count = count.load(Ordering::Acquire);
     let is_ours = count >> BYTES == self::count(turn, 0) >> BYTES;
     if is_ours { (count & ((1 << BYTES) - 1)) as usize } else { 0 }
 }
@@ -232,14 +231,16 @@ impl HostEnd {
     }
 
     fn post_sent(&self) {
-        self.request.u64(SENT).store(count(self.turn, self.sent), Ordering::SeqCst);
+        self.request.u64(SENT).store(count(self.turn, self.sent), Ordering::Release);
         self.post();
     }
 
+    /// Wakes a worker that sleeps, after something was told.
     fn post(&self) {
-        self.request.u32(POST).fetch_add(1, Ordering::SeqCst);
-        if self.reply.u32(WORKER_SLEEPS).load(Ordering::SeqCst) != 0 {
-            futex::wake(self.request.u32(POST), futex::Flags::empty(), 1).unwrap_or_default();
+        fence(Ordering::SeqCst);
+        if self.reply.u32(WORKER_SLEEPS).load(Ordering::Relaxed) != 0 {
+            self.request.u32(POST).fetch_add(1, Ordering::Release);
+            self.request.wake(POST);
         }
     }
 
@@ -248,7 +249,8 @@ impl HostEnd {
         self.read
     }
 
-    fn arrived(&self) -> usize {
+    /// How much of it has come.
+    pub(crate) fn arrived(&self) -> usize {
         bytes_of(self.reply.u64(WRITTEN), self.turn).min(self.read + self.window)
     }
 
@@ -271,25 +273,25 @@ impl HostEnd {
         came
     }
 
-    /// To be asked before one looks whether it is time to [doze](HostEnd::doze).
-    pub(crate) fn answer(&self) -> u32 {
-        self.reply.u32(ANSWER).load(Ordering::SeqCst)
+    /// Sleeps by the futex for so long at most, unless it is ready, or has `ended`. Who makes it so wakes us by
+    /// [`Wiper::wake_host`].
+    pub(crate) fn doze(&self, data: &Data<'_, '_>, has_ended: impl FnOnce() -> bool, most: Duration) {
+        let answer = self.reply.u32(ANSWER).load(Ordering::Acquire);
+        self.sleep(Sleep::Short, data, || {
+            if !has_ended() {
+                self.reply.wait(ANSWER, answer, Some(most));
+            }
+        });
     }
 
-    /// Has the worker wake us from now on. What came before it knew has to be looked for.
-    pub(crate) fn fall_asleep(&self, sleep: Sleep) {
-        self.request.u32(HOST_SLEEPS).store(sleep as u32, Ordering::SeqCst);
-    }
-
-    /// Sleeps until the worker tells something that it had not when `answer` was asked, until it ends, or for so long.
-    pub(crate) fn doze(&self, answer: u32, most: Duration) {
-        let most = futex::Timespec::try_from(most).ok();
-        // Woken, too late, interrupted or told already: the caller looks again in every case.
-        let _woken = futex::wait(self.reply.u32(ANSWER), futex::Flags::empty(), answer, most.as_ref());
-    }
-
-    pub(crate) fn wake_up(&self) {
-        self.request.u32(HOST_SLEEPS).store(0, Ordering::SeqCst);
+    /// Has the worker wake us during `wait`, which is not called where it is ready by then.
+    pub(crate) fn sleep<T>(&self, how: Sleep, data: &Data<'_, '_>, wait: impl FnOnce() -> T) -> Option<T> {
+        self.request.u32(HOST_SLEEPS).store(how as u32, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // What came before the worker knew.
+        let waited = (!self.is_ready(data)).then(wait);
+        self.request.u32(HOST_SLEEPS).store(0, Ordering::Relaxed);
+        waited
     }
 
     /// The next part of the reply that is there and lies in one piece, if any.
@@ -304,10 +306,8 @@ impl HostEnd {
 
     /// Makes room for more of the reply.
     pub(crate) fn release(&self) {
-        self.request.u64(READ).store(count(self.turn, self.read), Ordering::SeqCst);
-        if self.reply.u32(WORKER_SLEEPS).load(Ordering::SeqCst) != 0 {
-            self.post();
-        }
+        self.request.u64(READ).store(count(self.turn, self.read), Ordering::Release);
+        self.post();
     }
 }
 
@@ -403,24 +403,25 @@ impl Regions {
         if is_so() || (awake > 0 && wait_awake(awake, &is_so)) {
             return;
         }
-        let (post, sleeps) = (self.request.u32(POST), self.reply.u32(WORKER_SLEEPS));
-        sleeps.store(1, Ordering::SeqCst);
+        let sleeps = self.reply.u32(WORKER_SLEEPS);
+        sleeps.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
         loop {
-            let known = post.load(Ordering::SeqCst);
+            let known = self.request.u32(POST).load(Ordering::Acquire);
             if is_so() {
                 break;
             }
-            // Woken, interrupted, or too late: looked at above.
-            let _woken = futex::wait(post, futex::Flags::empty(), known, None);
+            self.request.wait(POST, known, None);
         }
-        sleeps.store(0, Ordering::SeqCst);
+        sleeps.store(0, Ordering::Relaxed);
     }
 
-    /// Wakes the host, if it sleeps.
+    /// Wakes the host if it sleeps, after something was told; by `ring` if it has slept for long.
     fn tell(self, ring: impl Fn()) {
-        match self.request.u32(HOST_SLEEPS).load(Ordering::SeqCst) {
+        fence(Ordering::SeqCst);
+        match self.request.u32(HOST_SLEEPS).load(Ordering::Relaxed) {
             0 => {}
-            sleep if sleep == Sleep::Short as u32 => answer(self.reply),
+            sleep if sleep == Sleep::Short as u32 => wake_host(self.reply),
             _ => ring(),
         }
     }
@@ -437,7 +438,7 @@ pub(crate) fn open(files: &Files, window: usize, turn: u32) -> Result<(Requests,
 impl Requests {
     /// The turn that was begun last.
     fn latest(&self) -> u32 {
-        (self.regions.request.u64(SENT).load(Ordering::SeqCst) >> BYTES) as u32
+        (self.regions.request.u64(SENT).load(Ordering::Acquire) >> BYTES) as u32
     }
 
     /// Whether the next turn has begun.
@@ -481,7 +482,7 @@ impl Requests {
             self.regions.wait(FOR_MORE, || sent() > data.len());
             let start = data.len() % window;
             request.append_to(DATA + start, (sent() - data.len()).min(window - start), &mut data);
-            reply.u64(TAKEN).store(count(self.turn, data.len()), Ordering::SeqCst);
+            reply.u64(TAKEN).store(count(self.turn, data.len()), Ordering::Release);
             self.regions.tell(&ring);
         }
         Ok(Cow::Owned(data))
@@ -533,14 +534,14 @@ impl Replies {
 
     /// Tells a host that looks, and wakes none.
     pub(crate) fn publish_quietly(&self) {
-        self.regions.reply.u64(WRITTEN).store(count(self.turn, self.written), Ordering::SeqCst);
+        self.regions.reply.u64(WRITTEN).store(count(self.turn, self.written), Ordering::Release);
     }
 }
 
 /// Wakes a host that dozes.
-fn answer(reply: &Mapping) {
-    reply.u32(ANSWER).fetch_add(1, Ordering::SeqCst);
-    futex::wake(reply.u32(ANSWER), futex::Flags::empty(), 1).unwrap_or_default();
+fn wake_host(reply: &Mapping) {
+    reply.u32(ANSWER).fetch_add(1, Ordering::Release);
+    reply.wake(ANSWER);
 }
 
 /// The host may begin to copy a long reply when so much of it is there, in bytes.
@@ -564,7 +565,7 @@ impl Wiper {
 
     /// Wakes a host that dozes: the worker has ended.
     pub(crate) fn wake_host(&self) {
-        answer(&self.reply);
+        wake_host(&self.reply);
     }
 
     /// Gives back all of it, but for what the host has read (its own count), which is zeroed: it is likely to be needed

@@ -44,7 +44,7 @@ pub(crate) enum Fate {
     Well,
     /// It has not, or is not to be trusted with another call.
     Unwell,
-    /// Nobody looks after it any more.
+    /// Nobody looks after it any more, or its template is of no use.
     Lost,
 }
 
@@ -120,52 +120,25 @@ impl<'a, 'd> Exchange<'a, 'd> {
 
     /// Until something comes: from the worker, from its template, or, after a moment, from what it prints.
     fn sleep(&mut self) {
-        let channel = &self.ends.channel;
-        let printed = match SHORT.checked_sub(self.begun.elapsed()) {
+        let Ends { channel, bell, ended, relay, .. } = &*self.ends;
+        let waited = match SHORT.checked_sub(self.begun.elapsed()) {
             Some(left) => {
-                let answer = channel.answer();
-                channel.fall_asleep(Sleep::Short);
-                if !channel.is_ready(&self.data) && self.slot.state() != State::Ended {
-                    channel.doze(answer, left);
-                }
-                false
+                channel.doze(&self.data, || self.slot.state() == State::Ended, left);
+                Waited::default()
             }
             None => {
-                channel.fall_asleep(Sleep::Long);
-                !channel.is_ready(&self.data) && self.wait()
+                let wait = || wait(bell, ended, relay, self.deadline);
+                channel.sleep(Sleep::Long, &self.data, wait).unwrap_or_default()
             }
         };
-        self.ends.channel.wake_up();
-        if printed {
+        self.transcript.abandoned |= waited.abandoned;
+        if waited.printed {
             self.ends.relay.go_on(false);
         }
         // It may have said something before it ended.
         if self.has_ended() {
-            self.receive();
+            self.receive_rest();
         }
-    }
-
-    /// Says whether something was printed, or can be now.
-    fn wait(&mut self) -> bool {
-        let Ends { bell, ended, relay, .. } = &*self.ends;
-        let mut fds: Vec<PollFd<'_>> = relay.poll_fds().collect();
-        fds.push(PollFd::new(bell, PollFlags::IN));
-        fds.push(PollFd::new(ended, PollFlags::IN));
-        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left = left.and_then(|left| Timespec::try_from(left).ok());
-        // EINTR and the like: look at everything, which never blocks, and wait again.
-        let _looked_at_below = poll(&mut fds, left.as_ref());
-        let [printed @ .., bell, ended] = &fds[..] else { return false };
-        let printed = printed.iter().any(|fd| !fd.revents().is_empty());
-        let [bell, ended] = [bell, ended].map(|fd| fd.revents());
-        if !bell.is_empty() {
-            drain(&self.ends.bell).unwrap_or_default();
-        }
-        // Where nobody has the other end any more, the template has ended.
-        if !ended.is_empty() && drain(&self.ends.ended) == Ok(0) {
-            self.transcript.abandoned = true;
-        }
-        printed
     }
 
     fn has_ended(&mut self) -> bool {
@@ -177,14 +150,52 @@ impl<'a, 'd> Exchange<'a, 'd> {
 
     /// Takes what is there, up to a bound, so that a flood does not keep the loop from its other business.
     fn receive(&mut self) {
-        for _ in 0..2 {
-            let Ends { channel, reader, .. } = &mut *self.ends;
-            let Some(piece) = channel.next_piece() else { return };
-            self.transcript.read(reader, piece);
-            if self.transcript.ending.is_none() {
-                self.ends.channel.release();
-            }
+        let _may_be_more = self.receive_piece() && self.receive_piece();
+    }
+
+    /// Takes what one that has ended has left; no more than that, since what it started may still write.
+    fn receive_rest(&mut self) {
+        let end = self.ends.channel.arrived();
+        while self.ends.channel.read() < end && self.receive_piece() {}
+    }
+
+    fn receive_piece(&mut self) -> bool {
+        let Ends { channel, reader, .. } = &mut *self.ends;
+        let Some(piece) = channel.next_piece() else { return false };
+        self.transcript.read(reader, piece);
+        if self.transcript.ending.is_none() {
+            channel.release();
         }
+        self.transcript.ending.is_none()
+    }
+}
+
+/// What was seen while the host slept.
+#[derive(Default)]
+struct Waited {
+    /// Something was printed, or can be now.
+    printed: bool,
+    /// The template has ended.
+    abandoned: bool,
+}
+
+/// Until something comes, or the deadline.
+fn wait(bell: &OwnedFd, ended: &OwnedFd, relay: &Relay, deadline: Option<Instant>) -> Waited {
+    let mut fds: Vec<PollFd<'_>> = relay.poll_fds().collect();
+    fds.push(PollFd::new(bell, PollFlags::IN));
+    fds.push(PollFd::new(ended, PollFlags::IN));
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let left = left.and_then(|left| Timespec::try_from(left).ok());
+    // EINTR and the like: look at everything, which never blocks, and wait again.
+    let _looked_at_below = poll(&mut fds, left.as_ref());
+    let [printed @ .., rung, end] = &fds[..] else { return Waited::default() };
+    if !rung.revents().is_empty() {
+        drain(bell).unwrap_or_default();
+    }
+    Waited {
+        printed: printed.iter().any(|fd| !fd.revents().is_empty()),
+        // Nobody has the other end any more.
+        abandoned: !end.revents().is_empty() && drain(ended) == Ok(0),
     }
 }
 
@@ -199,6 +210,8 @@ impl Transcript {
         match &self.ending {
             _ if self.abandoned || self.stuck => Fate::Lost,
             Some(frame) if frame.kind == Kind::Returned => Fate::Well,
+            // Its template may have failed in a way that passes, and each of its workers would refuse likewise.
+            Some(frame) if frame.kind == Kind::Refused && !self.begun => Fate::Lost,
             _ => Fate::Unwell,
         }
     }
@@ -234,7 +247,46 @@ impl Transcript {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::header;
+    use crate::forkserver::End;
+    use crate::wire::channel::open;
+    use crate::wire::{Number, Slots, header};
+    use std::cell::Cell;
+
+    /// It writes all of it while the host sleeps, and is gone.
+    #[test]
+    fn a_long_reply_of_one_that_has_ended_is_read() {
+        const LENGTH: usize = 16 << 20;
+        let (channel, files) = HostEnd::new(2 * LENGTH).unwrap();
+        let [(bell, _bell), (ended, their_end)] = [(); 2].map(|()| rustix::pipe::pipe().unwrap());
+        let (job, _job) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (relay, _) = Relay::new(crate::policy::Stdio::Null).unwrap();
+        let reader = FrameReader::new();
+        let mut ends = Ends { channel, job: job.into(), bell, ended, relay, reader };
+        let (slots, _) = Slots::new().unwrap();
+        let slot = slots.slot(Number { number: 0, generation: 1 });
+        slot.begin(State::Taken, u64::MAX);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut requests, mut replies) = open(&files, 2 * LENGTH, 0).unwrap();
+                requests.next();
+                replies.begin(requests.turn());
+                let sleeps = Cell::new(false);
+                while !sleeps.get() {
+                    replies.publish(|| sleeps.set(true));
+                }
+                replies.write(&header(Kind::Returned, LENGTH), || {});
+                replies.write(&vec![7; LENGTH], || {});
+                replies.publish(|| {});
+                slot.set_report(&Report { end: End::Exited(0), max_rss: 0, cpu: Duration::ZERO });
+                assert!(slot.change(State::Taken, State::Ended));
+                rustix::io::write(&their_end, &[0]).unwrap();
+            });
+            let mut nothing = std::iter::empty();
+            let data = Data::new(&mut nothing);
+            let transcript = Exchange::new(&mut ends, slot, data, None).run(Head::default());
+            assert_eq!(transcript.ending.map(|frame| frame.payload.len()), Some(LENGTH));
+        });
+    }
 
     #[test]
     fn what_follows_the_end_of_a_call_is_not_looked_at() {

@@ -9,6 +9,8 @@ mod channel;
 mod exchange;
 mod frame;
 mod job;
+#[cfg(all(test, loom))]
+mod models;
 mod relay;
 mod slots;
 mod spin;
@@ -21,7 +23,7 @@ pub use frame::{Bytes, Frame, FrameError, FrameReader, Kind, frame_limit, set_fr
 pub(crate) use frame::{NOTE_LIMIT, header};
 pub(crate) use job::{Setup, drain_fds, receive_fds, send_fds};
 pub(crate) use relay::Relay;
-pub(crate) use slots::{MOST_WORKERS, Number, Slot, Slots, State};
+pub(crate) use slots::{MOST_WORKERS, Number, Reaped, Slot, Slots, State};
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;

@@ -5,17 +5,15 @@
 //! Empty --template forks--> Ready --host--> Taken --host has the result--> Done --template reaps--> Ready
 //!                             ^               |                              (or Empty, for want of use)
 //!                             |               +--template, at the deadline--> Doomed --reaps--> Ended
-//!                             |               +--template reaps--> Ended --host--> Empty
+//!                             |               +--template reaps--> Ended --host has seen it--> Done
 //!                             +---------------+ host, where a worker is used again
 //! ```
 
 use crate::forkserver::{End, Report};
-use crate::sys::shared::{Mapping, memory_file};
+use crate::sys::shared::{AtomicU32, AtomicU64, Mapping, Ordering, fence, memory_file};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::thread::futex;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The most workers of one template.
@@ -58,8 +56,43 @@ pub(crate) struct Number {
     pub(crate) generation: u32,
 }
 
-/// The state is the lowest byte of its word, the generation the rest.
-const GENERATIONS: u32 = 1 << 24;
+/// What a slot's first word says: the state, in its lowest byte; above it how many calls were taken in this generation, so
+/// that a state that was seen is told from the same one of a later call; and the generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Word(u64);
+
+impl Word {
+    const CALL: u64 = 1 << 8;
+    const GENERATION: u32 = 32;
+
+    fn state(self) -> State {
+        State::of((self.0 & 0xff) as u32)
+    }
+
+    fn is_of(self, generation: u32) -> bool {
+        self.0 >> Word::GENERATION == u64::from(generation)
+    }
+
+    /// The same call in another state; or the next call, where it is taken.
+    fn with(self, state: State) -> Word {
+        let calls = if state == State::Taken { Word::CALL } else { 0 };
+        let calls = self.0.wrapping_add(calls) & (u64::from(u32::MAX) & !0xff);
+        Word(self.0 >> Word::GENERATION << Word::GENERATION | calls | state as u64)
+    }
+}
+
+/// Where the words of all slots are: see their methods.
+const BELL: usize = 0;
+const WAITING: usize = 4;
+/// And those of one.
+const WORD: usize = 0;
+const DEADLINE: usize = 8;
+const END: usize = 16;
+const END_VALUE: usize = 24;
+const TURN: usize = 28;
+const MAX_RSS: usize = 32;
+const CPU: usize = 40;
+const READ: usize = 48;
 
 #[derive(Debug)]
 pub(crate) struct Slots(Mapping);
@@ -79,38 +112,44 @@ impl Slots {
     /// A slot, as it was begun in a generation. Later ones are others' business.
     pub(crate) fn slot(&self, Number { number, generation }: Number) -> Slot<'_> {
         assert!(number < MOST_WORKERS);
-        Slot { slots: self, start: SLOT * (number + 1), generation: generation % GENERATIONS }
+        Slot { slots: self, start: SLOT * (number + 1), generation }
     }
 
-    /// Counts the times that a worker became ready.
-    fn bell(&self) -> &AtomicU32 {
-        self.0.u32(0)
-    }
-
-    fn waiting(&self) -> &AtomicU32 {
-        self.0.u32(4)
-    }
-
-    /// To be asked before one looks whether a worker is ready.
+    /// To be asked before one looks whether a worker is ready: how often one became so.
     pub(crate) fn rung(&self) -> u32 {
-        self.bell().load(Ordering::SeqCst)
+        self.0.u32(BELL).load(Ordering::Acquire)
     }
 
-    /// Sleeps until a worker becomes ready that was not when `rung` was asked, or for so long.
+    /// Sleeps until a worker becomes ready that was not when `rung` was asked, or for so long. The caller looks again in
+    /// every case.
     pub(crate) fn wait(&self, rung: u32, most: Duration) {
-        self.waiting().fetch_add(1, Ordering::SeqCst);
-        let most = futex::Timespec::try_from(most).ok();
-        // Woken, too late, interrupted or rung already: the caller looks again in every case.
-        let _woken = futex::wait(self.bell(), futex::Flags::empty(), rung, most.as_ref());
-        self.waiting().fetch_sub(1, Ordering::SeqCst);
+        self.0.u32(WAITING).fetch_add(1, Ordering::Relaxed);
+        // As in `ring`: one of the two sees the other.
+        fence(Ordering::SeqCst);
+        self.0.wait(BELL, rung, Some(most));
+        self.0.u32(WAITING).fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn ring(&self) {
-        self.bell().fetch_add(1, Ordering::SeqCst);
-        if self.waiting().load(Ordering::SeqCst) > 0 {
-            futex::wake(self.bell(), futex::Flags::empty(), u32::MAX >> 1).unwrap_or_default();
+        self.0.u32(BELL).fetch_add(1, Ordering::Release);
+        fence(Ordering::SeqCst);
+        if self.0.u32(WAITING).load(Ordering::Relaxed) > 0 {
+            self.0.wake(BELL);
         }
     }
+}
+
+/// Whose a worker was that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reaped {
+    /// A call's; the host is told how it ended.
+    InCall,
+    /// The host is through with it: another takes its place.
+    Done,
+    /// Nobody's yet. The next one might end as it did.
+    Waiting,
+    /// There is nothing to do.
+    Nobodys,
 }
 
 #[derive(Clone, Copy)]
@@ -129,51 +168,116 @@ impl Slot<'_> {
         self.slots.0.u64(self.start + offset)
     }
 
-    fn word(&self, state: State) -> u32 {
-        self.generation << 8 | state as u32
-    }
-
     /// Empty, where another generation is there by now.
     pub(crate) fn state(&self) -> State {
-        let word = self.u32(0).load(Ordering::SeqCst);
-        if word >> 8 == self.generation { State::of(word & 0xff) } else { State::Empty }
+        self.seen().state()
+    }
+
+    /// What there is in this moment.
+    fn seen(&self) -> Word {
+        let word = Word(self.u64(WORD).load(Ordering::SeqCst));
+        if word.is_of(self.generation) { word } else { self.first(State::Empty) }
+    }
+
+    fn first(&self, state: State) -> Word {
+        Word(u64::from(self.generation) << Word::GENERATION | state as u64)
     }
 
     /// Begins a generation.
     pub(crate) fn begin(&self, state: State, deadline: u64) {
         self.set_deadline(deadline);
         self.set_turn(0, 0);
-        self.u32(0).store(self.word(state), Ordering::SeqCst);
+        self.u64(WORD).store(self.first(state).0, Ordering::SeqCst);
+    }
+
+    /// Whether nothing has changed since it was seen, and the state is `to` now.
+    fn change_seen(&self, seen: Word, to: State) -> bool {
+        let to = seen.with(to).0;
+        self.u64(WORD).compare_exchange(seen.0, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// Whether the state was `from`, and is `to` now.
     pub(crate) fn change(&self, from: State, to: State) -> bool {
-        let (from, to) = (self.word(from), self.word(to));
-        self.u32(0).compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        let seen = self.seen();
+        seen.state() == from && self.change_seen(seen, to)
+    }
+
+    /// The host's: takes a worker for a call, or the place of one.
+    pub(crate) fn take(&self, from: State, deadline: u64) -> bool {
+        self.state() == from && {
+            // Ahead of the change: the template looks at any time.
+            self.set_deadline(deadline);
+            self.change(from, State::Taken)
+        }
+    }
+
+    /// The host's: the worker is to have another call. Where it is not well any more, says no.
+    pub(crate) fn give_back(&self) -> bool {
+        self.change(State::Taken, State::Ready)
+    }
+
+    /// The host's, for the last time in this call. Says whether the worker has ended, so that another is to be asked for.
+    pub(crate) fn finish(&self) -> bool {
+        let is_alive = self.change(State::Taken, State::Done) || self.change(State::Doomed, State::Done);
+        !is_alive && self.change(State::Ended, State::Done)
+    }
+
+    /// The template's: for what the call that there is ends now, if `why` says so of its deadline. Of a call that the host
+    /// begins in this moment it says nothing.
+    pub(crate) fn doom<T>(&self, why: impl FnOnce(u64) -> Option<T>) -> Option<T> {
+        let seen = self.seen();
+        let reason = why(self.deadline())?;
+        (seen.state() == State::Taken && self.change_seen(seen, State::Doomed)).then_some(reason)
+    }
+
+    /// The template's: whether a worker is to be forked, where there is none; the state to leave then. Not where the host
+    /// has yet to see how the last one ended: that was asked for before, and comes again.
+    pub(crate) fn vacancy(&self) -> Option<State> {
+        Some(self.state()).filter(|state| *state != State::Ended)
+    }
+
+    /// The template's, when the worker has ended; perhaps because it was given up while it waited.
+    pub(crate) fn reap(&self, report: &Report, is_given_up: bool) -> Reaped {
+        let mut was_waiting = is_given_up;
+        loop {
+            let seen = self.seen();
+            match seen.state() {
+                State::Taken | State::Doomed => {
+                    self.set_report(report);
+                    if self.change_seen(seen, State::Ended) {
+                        return Reaped::InCall;
+                    }
+                }
+                State::Done if was_waiting => return Reaped::Waiting,
+                State::Done => return Reaped::Done,
+                State::Ready => was_waiting = self.change_seen(seen, State::Done),
+                State::Empty | State::Ended => return Reaped::Nobodys,
+            }
+        }
     }
 
     /// When its call has to be over, in nanoseconds of the monotonic clock; `u64::MAX` for never. Set before it is taken.
     pub(crate) fn deadline(&self) -> u64 {
-        self.u64(8).load(Ordering::SeqCst)
+        self.u64(DEADLINE).load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_deadline(&self, deadline: u64) {
-        self.u64(8).store(deadline, Ordering::SeqCst);
+        self.u64(DEADLINE).store(deadline, Ordering::SeqCst);
     }
 
     /// The last turn in the worker's channel that was not its own. Set before the state that lets the template fork.
     pub(crate) fn turn(&self) -> u32 {
-        self.u32(4).load(Ordering::SeqCst)
+        self.u32(TURN).load(Ordering::SeqCst)
     }
 
     /// How much of the reply the host has read. Set likewise.
     pub(crate) fn read(&self) -> usize {
-        usize::try_from(self.u64(48).load(Ordering::SeqCst)).unwrap_or(0)
+        usize::try_from(self.u64(READ).load(Ordering::SeqCst)).unwrap_or(0)
     }
 
     pub(crate) fn set_turn(&self, turn: u32, read: usize) {
-        self.u32(4).store(turn, Ordering::SeqCst);
-        self.u64(48).store(read as u64, Ordering::SeqCst);
+        self.u32(TURN).store(turn, Ordering::SeqCst);
+        self.u64(READ).store(read as u64, Ordering::SeqCst);
     }
 
     /// Tells the host how it ended. The state says when.
@@ -185,23 +289,23 @@ impl Slot<'_> {
             End::CpuTimeExceeded => (3, 0),
             End::NotForked(errno) => (4, errno),
         };
-        self.u64(16).store(kind, Ordering::Relaxed);
-        self.u32(24).store(value.cast_unsigned(), Ordering::Relaxed);
-        self.u64(32).store(report.max_rss, Ordering::Relaxed);
+        self.u64(END).store(kind, Ordering::Relaxed);
+        self.u32(END_VALUE).store(value.cast_unsigned(), Ordering::Relaxed);
+        self.u64(MAX_RSS).store(report.max_rss, Ordering::Relaxed);
         let cpu = u64::try_from(report.cpu.as_nanos()).unwrap_or(u64::MAX);
-        self.u64(40).store(cpu, Ordering::Relaxed);
+        self.u64(CPU).store(cpu, Ordering::Relaxed);
     }
 
     pub(crate) fn report(&self) -> Report {
-        let value = self.u32(24).load(Ordering::Relaxed).cast_signed();
-        let end = match self.u64(16).load(Ordering::Relaxed) {
+        let value = self.u32(END_VALUE).load(Ordering::Relaxed).cast_signed();
+        let end = match self.u64(END).load(Ordering::Relaxed) {
             0 => End::Exited(value),
             1 => End::Killed(value),
             2 => End::TimedOut,
             3 => End::CpuTimeExceeded,
             _ => End::NotForked(value),
         };
-        let cpu = Duration::from_nanos(self.u64(40).load(Ordering::Relaxed));
-        Report { end, max_rss: self.u64(32).load(Ordering::Relaxed), cpu }
+        let cpu = Duration::from_nanos(self.u64(CPU).load(Ordering::Relaxed));
+        Report { end, max_rss: self.u64(MAX_RSS).load(Ordering::Relaxed), cpu }
     }
 }
