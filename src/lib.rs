@@ -241,8 +241,8 @@
 ///
 /// # What crosses into a process
 ///
-/// Arguments: everything that is serde's `Serialize` and `Deserialize`, owned or behind `&`; bytes, text and paths in
-/// bulk; open descriptors (`File`, `OwnedFd`, `TcpStream`, ...), with which a function can work on a file that it may not
+/// Arguments: everything that is serde's `Serialize` and `Deserialize`, owned or behind `&`; bytes, text, paths and
+/// sequences of numbers (`&[f32]`, `Vec<u64>`) in bulk; open descriptors (`File`, `OwnedFd`, `TcpStream`, ...), with which a function can work on a file that it may not
 /// open. `&mut T` is copied in and, if the call succeeds, back. Results: the same without descriptors, and in
 /// `Result<T, E>` also `io::Error`, `Box<dyn Error>` and, with the feature `anyhow`, `anyhow::Error`.
 ///

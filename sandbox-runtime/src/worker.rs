@@ -407,7 +407,7 @@ impl Caller for Channel {
 
     fn returned(&mut self, message: &Outgoing<'_>) {
         flush();
-        message.bulk().for_each(|segment| send(Kind::Bulk, &[segment]));
+        message.bulk().for_each(|(segment, align)| send(Kind::of_bulk(align), &[segment]));
         send(Kind::Returned, &message.stream().collect::<Vec<_>>());
     }
 
@@ -442,7 +442,7 @@ fn send(kind: Kind, payload: &[&[u8]]) {
         replies.write(&wire::header(kind, payload.iter().map(|part| part.len()).sum()), ring);
         payload.iter().for_each(|part| replies.write(part, ring));
         // Nobody waits for a beginning, nor for a panic, whose end is the process's.
-        let is_awaited = !matches!(kind, Kind::Begun | Kind::Panicked | Kind::Bulk);
+        let is_awaited = !kind.is_bulk() && !matches!(kind, Kind::Begun | Kind::Panicked);
         replies.publish(|| {
             if is_awaited {
                 ring()

@@ -2,8 +2,8 @@
 //!
 //! Generated code [picks](pick) a [`Codec`] for each type, [puts](put) the arguments into an [`Outgoing`]
 //! message and [holds](hold) them on the other side, where they may borrow from the [`Incoming`] one; the
-//! answer and what `&mut` arguments refer to come back alike. Byte buffers, text and paths cross in bulk
-//! (`native`), errors by what they say (`remote`), descriptors beside the bytes (`descriptors`), and
+//! answer and what `&mut` arguments refer to come back alike. Byte buffers, text, paths and sequences of
+//! numbers cross in bulk (`native`), errors by what they say (`remote`), descriptors beside the bytes (`descriptors`), and
 //! everything else by serde (`form`).
 //!
 //! | read for | file |

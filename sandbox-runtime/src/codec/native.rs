@@ -1,4 +1,4 @@
-//! Types whose form on the wire is ours: byte buffers and text in bulk, paths, numbers, and what holds them.
+//! Types whose form on the wire is ours: bytes, text and sequences of numbers in bulk, paths, and what holds them.
 
 use std::borrow::{Borrow, Cow};
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{CodecError, Incoming, Outgoing};
+use crate::sys::plain::Plain;
 
 /// A type that crosses without serde: in bulk, losslessly, or although serde does not know it.
 pub trait Native<'i> {
@@ -40,9 +41,7 @@ pub trait Native<'i> {
 )]
 pub trait ComesBack {}
 
-/// A [`Native`] type that makes a slice or vector of it native.
-///
-/// Not numbers, whose sequences serde encodes as well.
+/// A [`Native`] type that makes a slice or vector of it native. Not numbers, whose sequences cross as their bytes.
 pub trait Item {}
 
 impl<'i> Native<'i> for [u8] {
@@ -212,6 +211,66 @@ impl<'i, const N: usize> Native<'i> for [u8; N] {
 
 impl<const N: usize> ComesBack for [u8; N] {}
 impl<const N: usize> Item for [u8; N] {}
+
+fn send_numbers<'v, N: Plain>(numbers: &'v [N], out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+    out.put_numbers(numbers);
+    Ok(())
+}
+
+/// Slices of numbers other than bytes, and their owners: they cross as the bytes that they are in memory, host and worker
+/// being the same program on the same machine.
+macro_rules! numbers {
+    ($($number:ty)*) => {$(
+        impl<'i> Native<'i> for [$number] {
+            type Held = Cow<'i, [$number]>;
+
+            fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+                send_numbers(self, out)
+            }
+
+            fn receive(input: &mut Incoming<'i>) -> Result<Cow<'i, [$number]>, CodecError> {
+                input.take_numbers()
+            }
+        }
+
+        impl<'i, const N: usize> Native<'i> for [$number; N] {
+            type Held = Self;
+
+            fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+                send_numbers(self, out)
+            }
+
+            fn receive(input: &mut Incoming<'i>) -> Result<Self, CodecError> {
+                let numbers = input.take_numbers::<$number>()?;
+                let found = numbers.len();
+                (&*numbers).try_into().map_err(|_| CodecError::BadLength { expected: N, found })
+            }
+        }
+
+        impl<const N: usize> ComesBack for [$number; N] {}
+        impl<const N: usize> Item for [$number; N] {}
+
+        numbers! { @ Vec<$number> | Box<[$number]> | Rc<[$number]> | Arc<[$number]> }
+    )*};
+    (@ $($owner:ty)|*) => {$(
+        impl<'i> Native<'i> for $owner {
+            type Held = Self;
+
+            fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+                send_numbers(self, out)
+            }
+
+            fn receive(input: &mut Incoming<'i>) -> Result<Self, CodecError> {
+                input.take_numbers().map(|numbers| numbers.into_owned().into())
+            }
+        }
+
+        impl ComesBack for $owner {}
+        impl Item for $owner {}
+    )*};
+}
+
+numbers! { u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 }
 
 /// As serde has them; listed so that `Result<u32, io::Error>` and `(Vec<u8>, u32, u32)` are native.
 macro_rules! primitives {

@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::pool::{self, Lease, NoWorker, Source};
 use crate::registry::Function;
-use crate::wire::{Data, Exchange, Head, Relay, send_fds};
+use crate::wire::{ALIGNED, Buffer, Data, Exchange, Head, Relay, send_fds};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::collections::VecDeque;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -166,7 +166,11 @@ impl Call<'_> {
             .filter(|(name, _)| passes(name))
             .map(|(name, value)| (name.as_bytes().to_owned(), value.into_vec()))
             .collect();
-        postcard::to_allocvec(&variables).map_err(|error| self.launch(format!("environment: {error}")))
+        let encoded = postcard::to_allocvec(&variables);
+        let mut encoded = encoded.map_err(|error| self.launch(format!("environment: {error}")))?;
+        // What is behind the last variable is not looked at; the arguments follow.
+        encoded.resize(encoded.len().next_multiple_of(ALIGNED), 0);
+        Ok(encoded)
     }
 }
 
@@ -207,7 +211,8 @@ impl Caller for Nested {
     }
 
     fn returned(&mut self, message: &Outgoing<'_>) {
-        let stream = message.segments().flatten().copied().collect();
+        let mut stream = Buffer::default();
+        message.segments().for_each(|segment| stream.extend_from_slice(segment));
         self.answer = Some(Answer { stream, bulk: None });
     }
 

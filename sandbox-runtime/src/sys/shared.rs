@@ -3,6 +3,7 @@
 //! What another process may write at any time is never a slice here: it is copied out, or read as an atomic number.
 #![allow(unsafe_code)]
 
+use crate::sys::plain::Buffer;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
@@ -118,15 +119,12 @@ impl Mapping {
         unsafe { self.at(offset).cast::<u8>().write_bytes(0, length) }
     }
 
-    /// Appends bytes to a vector. What others write meanwhile may be among them or not.
-    pub(crate) fn append_to(&self, offset: usize, length: usize, vector: &mut Vec<u8>) {
+    /// Appends bytes to a buffer. What others write meanwhile may be among them or not.
+    pub(crate) fn append_to(&self, offset: usize, length: usize, buffer: &mut Buffer) {
         assert!(length <= self.length.saturating_sub(offset));
-        vector.reserve(length);
-        let to = vector.spare_capacity_mut().as_mut_ptr().cast();
-        // SAFETY: the source is within the mapping; the vector has just got room for so much behind its end.
-        unsafe { std::ptr::copy_nonoverlapping(self.at(offset).cast::<u8>(), to, length) }
-        // SAFETY: so much was written behind the end.
-        unsafe { vector.set_len(vector.len() + length) }
+        let from = self.at(offset).cast::<u8>();
+        // SAFETY: the source is within the mapping; the buffer has room for so much, and all of it is written.
+        unsafe { buffer.append(length, |to| std::ptr::copy_nonoverlapping(from, to, length)) }
     }
 
     /// Bytes that nobody writes as long as they are looked at: for what a trusted process has filled.

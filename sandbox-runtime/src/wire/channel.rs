@@ -8,11 +8,11 @@
 
 use super::frame::Bytes;
 use super::spin::Spin;
+use crate::sys::plain::Buffer;
 use crate::sys::shared::{Mapping, memory_file, seal_against_others};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::thread::futex;
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How much of a stream there can be at once, in bytes: requests up to it are read where they are. A worker could give up
@@ -26,6 +26,9 @@ pub(crate) fn window(memory: Option<u64>) -> usize {
 
 /// Where it begins, in both regions.
 const DATA: usize = 4096;
+
+/// Data lie at a multiple of this, in bytes: that of the widest number.
+pub(crate) const ALIGNED: usize = 16;
 
 /// What both regions take of a worker's address space, in bytes.
 pub(crate) fn mapped(window: usize) -> usize {
@@ -293,8 +296,8 @@ impl Bytes for Piece<'_> {
         self.length
     }
 
-    fn take_into(&mut self, count: usize, vector: &mut Vec<u8>) {
-        self.reply.append_to(self.start, count, vector);
+    fn take_into(&mut self, count: usize, buffer: &mut Buffer) {
+        self.reply.append_to(self.start, count, buffer);
         self.start += count;
         self.length -= count;
     }
@@ -306,6 +309,24 @@ pub(crate) struct Requests {
     regions: Regions,
     turn: u32,
     spin: Spin,
+}
+
+/// The data of a request, [aligned](ALIGNED).
+#[derive(Debug)]
+pub(crate) enum Arrived<'a> {
+    InPlace(&'a [u8]),
+    Apart(Buffer),
+}
+
+impl std::ops::Deref for Arrived<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Arrived::InPlace(data) => data,
+            Arrived::Apart(data) => data,
+        }
+    }
 }
 
 /// The worker's end, of replies.
@@ -379,14 +400,16 @@ impl Requests {
     /// # Errors
     ///
     /// There is no memory for so many.
-    pub(crate) fn data(&self, length: usize, ring: impl Fn()) -> Result<Cow<'_, [u8]>, usize> {
+    pub(crate) fn data(&self, length: usize, ring: impl Fn()) -> Result<Arrived<'_>, usize> {
         let Regions { request, reply, window } = self.regions;
         if length <= window {
-            return Ok(Cow::Borrowed(request.trusted(DATA, length)));
+            return Ok(Arrived::InPlace(request.trusted(DATA, length)));
         }
-        let mut data = Vec::new();
+        let mut data = Buffer::new(ALIGNED);
         // More than the memory limit allows, maybe; without this the allocation would abort.
-        data.try_reserve_exact(length).map_err(|_| length)?;
+        if !data.try_reserve_exact(length) {
+            return Err(length);
+        }
         let mut spin = Spin::for_more();
         while data.len() < length {
             let sent = || bytes_of(request.u64(SENT), self.turn);
@@ -398,7 +421,7 @@ impl Requests {
                 ring();
             }
         }
-        Ok(Cow::Owned(data))
+        Ok(Arrived::Apart(data))
     }
 }
 
@@ -491,7 +514,7 @@ mod tests {
     /// Both ends in this process, with what a worker sends for what it gets.
     fn exchanged(request: &[u8], answer: impl Fn(&[u8]) -> Vec<u8> + Sync) -> Vec<u8> {
         let (mut host, files) = HostEnd::new(WINDOW).unwrap();
-        let mut read = Vec::new();
+        let mut read = Buffer::default();
         for _ in 0..2 {
             read.clear();
             let turn = host.turn();
@@ -518,7 +541,7 @@ mod tests {
                 }
             });
         }
-        read
+        read.to_vec()
     }
 
     #[test]
