@@ -1,5 +1,6 @@
 //! From what was seen of a call to its result.
 
+use crate::bytes::result::ResultFile;
 use crate::error::{Error, ErrorKind, Hint, Ran};
 use crate::forkserver::{End, Report};
 use crate::plan::Plan;
@@ -24,6 +25,8 @@ pub(crate) struct Answer {
     pub(crate) stream: Buffer,
     /// Its long byte strings, where they came apart.
     pub(crate) bulk: Option<Vec<Buffer>>,
+    /// The file that the worker had for it.
+    pub(crate) result: Option<ResultFile>,
 }
 
 /// How a call ended.
@@ -65,7 +68,9 @@ impl Circumstances<'_> {
 
     fn of_frame(&self, frame: Frame, bulk: Vec<Buffer>, begun: bool) -> Result<Outcome, ErrorKind> {
         match (frame.kind, &*frame.payload) {
-            (Kind::Returned, _) => Ok(Outcome::Returned(Answer { stream: frame.payload, bulk: Some(bulk) })),
+            (Kind::Returned, _) => {
+                Ok(Outcome::Returned(Answer { stream: frame.payload, bulk: Some(bulk), result: None }))
+            }
             (Kind::ExitCode, [code]) => Ok(Outcome::Exit(i32::from(*code))),
             (Kind::Unsendable, text) => {
                 Err(ErrorKind::Encode { what: String::from_utf8_lossy(text).into_owned() })

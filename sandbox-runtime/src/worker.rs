@@ -1,6 +1,7 @@
 //! In a template and its workers, from the fork to the end: locks itself, waits for a call, decodes, calls, catches,
 //! encodes, and exits or waits again.
 
+use crate::bytes::result;
 use crate::call::{Call, Caller, Entry};
 use crate::codec::{Incoming, Outgoing};
 use crate::enforce::{Enforced, LockError, Locks, Recipe};
@@ -354,6 +355,7 @@ impl Worker {
         }
         limit::open_files(&self.limits, &fds, head.flags & Head::LAST != 0)
             .map_err(Refusal::new("setrlimit"))?;
+        result::begin_call((head.flags & Head::RESULT != 0).then(|| fds.pop_back()).flatten());
         let entry = Image::ours().and_then(|image| image.function_at::<Entry>(head.entry));
         let entry = entry.ok_or_else(|| Refusal::of("no function at that offset"))?;
         // The host is trusted, and the memory is limited otherwise.

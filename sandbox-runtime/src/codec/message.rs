@@ -7,6 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use serde::{Deserialize, Serialize};
 
 use super::{CodecError, form, reader, varint, writer};
+use crate::bytes::result::ResultFile;
 use crate::sys::plain::{self, Buffer, Plain};
 
 /// Byte slices from this length on are lent to the message instead of copied into it.
@@ -36,12 +37,48 @@ pub struct Outgoing<'v> {
     /// How many bytes come before the segment that small values are appended to.
     before: usize,
     fds: Vec<BorrowedFd<'v>>,
+    /// How many bytes are in files.
+    in_files: u64,
+    is_answer: bool,
+    /// Whether the answer may be written into a file.
+    pub(super) wants_file: bool,
 }
+
+/// Bytes beyond so many files go in the message.
+const MOST_FILES: usize = 64;
 
 impl<'v> Outgoing<'v> {
     /// An empty message.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty message from a worker, which carries no descriptors.
+    pub(crate) fn answer() -> Self {
+        Self { is_answer: true, ..Self::default() }
+    }
+
+    pub(super) fn is_answer(&self) -> bool {
+        self.is_answer
+    }
+
+    pub(crate) fn wants_file(&self) -> bool {
+        self.wants_file
+    }
+
+    pub(super) fn has_room_for_files(&self) -> bool {
+        !self.is_answer && self.fds.len() < MOST_FILES
+    }
+
+    /// Adds a file of so many bytes, which stay there.
+    pub(super) fn put_file(&mut self, file: BorrowedFd<'v>, length: usize) {
+        self.put_fd(file);
+        self.in_files = self.in_files.saturating_add(length as u64);
+    }
+
+    /// How many bytes there are in files.
+    pub(crate) fn in_files(&self) -> u64 {
+        self.in_files
     }
 
     /// Appends a length and the bytes, which are borrowed if they are [many](BORROW_FROM).
@@ -69,6 +106,11 @@ impl<'v> Outgoing<'v> {
         } else {
             self.tail().extend_from_slice(bytes);
         }
+    }
+
+    /// Appends one byte.
+    pub(super) fn put_byte(&mut self, byte: u8) {
+        self.tail().push(byte);
     }
 
     /// Appends the count of a sequence's elements.
@@ -165,6 +207,8 @@ pub struct Incoming<'i> {
     /// Where long byte slices come apart from the rest: those that were not taken yet.
     bulk: Option<std::slice::IterMut<'i, Buffer>>,
     fds: VecDeque<OwnedFd>,
+    /// Into which a worker may have written the answer.
+    result: Option<ResultFile>,
     room: Room,
 }
 
@@ -191,12 +235,17 @@ impl<'i> Incoming<'i> {
     /// [frame](crate::frame_limit).
     pub fn new(bytes: &'i [u8], fds: impl Into<VecDeque<OwnedFd>>) -> Self {
         let limit = crate::wire::frame_limit();
-        Self { rest: bytes, bulk: None, fds: fds.into(), room: Room { limit, left: limit } }
+        Self { rest: bytes, bulk: None, fds: fds.into(), result: None, room: Room { limit, left: limit } }
     }
 
     /// Long byte slices are not among the bytes but here.
     pub(crate) fn with_bulk(self, bulk: Option<&'i mut [Buffer]>) -> Self {
         Self { bulk: bulk.map(|bulk| bulk.iter_mut()), ..self }
+    }
+
+    /// A part of the answer may be in this file.
+    pub(crate) fn with_result(self, result: Option<ResultFile>) -> Self {
+        Self { result, ..self }
     }
 
     /// Elements of values may take so much memory, in bytes.
@@ -265,6 +314,23 @@ impl<'i> Incoming<'i> {
     /// Any [`CodecError`] but those that concern descriptors or trailing bytes.
     pub fn take_value<T: Deserialize<'i>>(&mut self) -> Result<T, CodecError> {
         reader::read(&mut self.rest, &mut self.room)
+    }
+
+    /// Takes one byte.
+    pub(super) fn take_byte(&mut self) -> Result<u8, CodecError> {
+        varint::take_array(&mut self.rest).map(|[byte]| byte)
+    }
+
+    /// Takes the length of what is elsewhere.
+    pub(super) fn take_length(&mut self) -> Result<usize, CodecError> {
+        let length = usize::try_from(varint::take_varint(&mut self.rest)?).unwrap_or(usize::MAX);
+        self.room.take::<u8>(length)?;
+        Ok(length)
+    }
+
+    /// Takes the file of the answer, once.
+    pub(super) fn take_result(&mut self) -> Result<ResultFile, CodecError> {
+        self.result.take().ok_or(CodecError::Invalid("result in memory"))
     }
 
     /// Takes the byte that says yes or no.

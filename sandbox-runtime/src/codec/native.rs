@@ -18,6 +18,9 @@ pub trait Native<'i> {
     /// Whether a `&mut` argument of this type is copied back after the call.
     const COMES_BACK: bool = true;
 
+    /// Whether a worker may write a part of it into a file that came with the call.
+    const IN_FILE: bool = false;
+
     /// Appends the value to a message.
     ///
     /// # Errors
@@ -297,6 +300,7 @@ impl<'i, T: Native<'i, Held = T>> Native<'i> for Option<T> {
     type Held = Self;
 
     const COMES_BACK: bool = T::COMES_BACK;
+    const IN_FILE: bool = T::IN_FILE;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
         out.put_flag(self.is_some());
@@ -315,6 +319,7 @@ impl<'i, T: Native<'i, Held = T>, E: Native<'i, Held = E>> Native<'i> for Result
     type Held = Self;
 
     const COMES_BACK: bool = T::COMES_BACK && E::COMES_BACK;
+    const IN_FILE: bool = T::IN_FILE || E::IN_FILE;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
         out.put_flag(self.is_ok());
@@ -335,6 +340,7 @@ impl<'i, T: Item + Native<'i, Held = T>> Native<'i> for [T] {
     type Held = Vec<T>;
 
     const COMES_BACK: bool = T::COMES_BACK;
+    const IN_FILE: bool = T::IN_FILE;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
         out.put_count(self.len());
@@ -356,6 +362,7 @@ impl<'i, T: Item + Native<'i, Held = T>> Native<'i> for Vec<T> {
     type Held = Self;
 
     const COMES_BACK: bool = T::COMES_BACK;
+    const IN_FILE: bool = T::IN_FILE;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
         self.as_slice().send(out)
@@ -374,6 +381,8 @@ macro_rules! tuples {
     ($(($($part:ident)+))*) => {$(
         impl<'i, $($part: ComesBack + Native<'i, Held = $part>),+> Native<'i> for ($($part,)+) {
             type Held = Self;
+
+            const IN_FILE: bool = $($part::IN_FILE)||+;
 
             #[allow(non_snake_case, reason = "the parts are named as their types")]
             fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {

@@ -127,9 +127,11 @@ fn expected(frames: &[Frame], is_bad: bool, code: u8) -> (Result<Outcome, &'stat
     let note = note.map(|frame| postcard::from_bytes::<PanicNote>(&frame.payload).is_ok());
     let is_bad = is_bad && end.is_none();
     let result = match end.map(|end| &frames[end]) {
-        Some(Frame { kind: Kind::Returned, payload }) => {
-            Ok(Outcome::Returned(Answer { stream: payload.clone(), bulk: Some(bulk_of(before)) }))
-        }
+        Some(Frame { kind: Kind::Returned, payload }) => Ok(Outcome::Returned(Answer {
+            stream: payload.clone(),
+            bulk: Some(bulk_of(before)),
+            result: None,
+        })),
         Some(Frame { kind: Kind::ExitCode, payload }) if payload.len() == 1 => {
             Ok(Outcome::Exit(payload[0].into()))
         }

@@ -1,6 +1,7 @@
 //! A call in a worker process: prepared here, run there, and waited for.
 
 use super::thread;
+use crate::bytes::result::ResultFile;
 use crate::call::{Caller, Entry};
 use crate::codec::{CodecError, Incoming, Outgoing};
 use crate::error::{Error, ErrorKind, Output, Ran};
@@ -108,8 +109,11 @@ impl Call<'_> {
     fn run(&self, mut lease: Lease, entry: Entry, arguments: &Outgoing<'_>) -> Result<Outcome, Error> {
         let Source { plan, ruleset, .. } = self.source;
         let directory = self.source.directory(self.function)?;
+        let template = &*self.source.template;
+        let result = if arguments.wants_file() { template.result_file() } else { None };
         let fds: Vec<BorrowedFd<'_>> = (directory.iter().chain(ruleset).map(AsFd::as_fd))
             .chain(arguments.fds().iter().copied())
+            .chain(result.iter().map(AsFd::as_fd))
             .collect();
         let env = self.environment(plan)?;
         let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
@@ -120,12 +124,17 @@ impl Call<'_> {
             fds: fds.len() as u32,
             flags: flag(directory.is_some(), Head::DIRECTORY)
                 | flag(ruleset.is_some(), Head::RULESET)
+                | flag(result.is_some(), Head::RESULT)
                 | flag(lease.is_last(), Head::LAST),
         };
         let Some((ends, slot)) = lease.parts() else { return Err(self.launch("the worker was settled")) };
         send_fds(ends.job.as_fd(), &fds).map_err(|error| self.launch(error.to_string()))?;
         let data = Data::new([&env[..]].into_iter().chain(arguments.segments()));
-        let transcript = Exchange::new(ends, slot, data, plan.limits.timeout).run(head);
+        let transcript = Exchange::new(ends, slot, data, plan.limits.timeout).run(head, || {
+            if result.is_some() {
+                template.stock_result_file();
+            }
+        });
         let server = self.source.template.server();
         if transcript.stuck {
             server.give_up();
@@ -136,8 +145,12 @@ impl Call<'_> {
         let relay = &ends.relay;
         self.log_captured(relay);
         let circumstances = Circumstances { function: self.function, plan, relay, is_program: self.program };
-        let outcome = circumstances.outcome(transcript);
+        let mut outcome = circumstances.outcome(transcript);
+        lease.note_given(arguments.in_files() + result.as_ref().map_or(0, ResultFile::memory));
         lease.settle(fate);
+        if let Ok(Outcome::Returned(answer)) = &mut outcome {
+            answer.result = result;
+        }
         outcome
     }
 
@@ -213,7 +226,7 @@ impl Caller for Nested {
     fn returned(&mut self, message: &Outgoing<'_>) {
         let mut stream = Buffer::default();
         message.segments().for_each(|segment| stream.extend_from_slice(segment));
-        self.answer = Some(Answer { stream, bulk: None });
+        self.answer = Some(Answer { stream, ..Answer::default() });
     }
 
     fn exit_code(&mut self, _: u8) {}

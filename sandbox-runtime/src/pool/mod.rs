@@ -5,6 +5,7 @@
 //! arguments, the ruleset is made for each call and handed to a worker that is locked but for that.
 
 mod lane;
+mod results;
 mod template;
 
 use crate::enforce::Locks;

@@ -98,29 +98,31 @@ impl Buffer {
         Layout::from_size_align(self.capacity, self.align).ok().filter(|layout| layout.size() > 0)
     }
 
-    /// Adds `count` bytes, which `write` writes to the address that it gets.
+    /// Where the next bytes go, with room for so many.
+    pub(crate) fn room(&mut self, count: usize) -> *mut u8 {
+        let needed = self.length.saturating_add(count);
+        if needed > self.capacity && !self.try_reserve_exact(self.capacity.saturating_mul(2).max(needed)) {
+            handle_alloc_error(Layout::new::<u8>());
+        }
+        // SAFETY: within the memory, or one past its end.
+        unsafe { self.start.as_ptr().add(self.length) }
+    }
+
+    /// Makes what was written to its [room](Buffer::room) a part of it.
     ///
     /// # Safety
     ///
-    /// `write` initialises them all.
-    pub(crate) unsafe fn append(&mut self, count: usize, write: impl FnOnce(*mut u8)) {
-        let needed = self.length.saturating_add(count);
-        if needed > self.capacity {
-            let doubled = self.capacity.saturating_mul(2).max(needed);
-            if !self.try_reserve_exact(doubled) {
-                handle_alloc_error(Layout::new::<u8>());
-            }
-        }
-        // SAFETY: within the memory, or one past its end.
-        write(unsafe { self.start.as_ptr().add(self.length) });
-        self.length = needed;
+    /// There was room for so many bytes, and all of them were written.
+    pub(crate) unsafe fn grow(&mut self, count: usize) {
+        self.length += count;
     }
 
     pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
-        // SAFETY: all of them are written, to room that the slice cannot overlap, since it is ours alone.
-        unsafe {
-            self.append(bytes.len(), |to| std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()))
-        }
+        let to = self.room(bytes.len());
+        // SAFETY: there is room, which the slice cannot overlap, since it is ours alone.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
+        // SAFETY: so many were written.
+        unsafe { self.grow(bytes.len()) }
     }
 
     pub(crate) fn clear(&mut self) {

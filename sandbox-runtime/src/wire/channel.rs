@@ -82,6 +82,8 @@ impl Head {
     pub(crate) const DIRECTORY: u32 = 1;
     /// The next is a ruleset.
     pub(crate) const RULESET: u32 = 2;
+    /// The last is a file for the result.
+    pub(crate) const RESULT: u32 = 8;
     /// No other call follows.
     pub(crate) const LAST: u32 = 4;
 

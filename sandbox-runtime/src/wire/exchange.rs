@@ -80,10 +80,11 @@ impl<'a> Exchange<'a> {
         Exchange { ends, slot, data, reader: FrameReader::new(), deadline, transcript: Transcript::default() }
     }
 
-    /// Runs the call to its end.
-    pub(crate) fn run(mut self, head: Head) -> Transcript {
+    /// Runs the call to its end, and does something else when it has begun.
+    pub(crate) fn run(mut self, head: Head, meanwhile: impl FnOnce()) -> Transcript {
         self.ends.relay.begin();
         self.ends.channel.begin(head, &mut self.data);
+        meanwhile();
         loop {
             let awake = self.ends.channel.wait_awake(&self.data);
             self.ends.channel.go_on(&mut self.data);

@@ -91,6 +91,11 @@ impl Slots {
         self.0.u32(4)
     }
 
+    /// Which file for a result was made ahead and is not used yet; 0 for none.
+    pub(crate) fn stocked(&self) -> &AtomicU32 {
+        self.0.u32(8)
+    }
+
     /// To be asked before one looks whether a worker is ready.
     pub(crate) fn rung(&self) -> u32 {
         self.bell().load(Ordering::SeqCst)
