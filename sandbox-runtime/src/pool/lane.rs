@@ -3,6 +3,7 @@
 use super::template::Template;
 use crate::forkserver::{Ended, StartError};
 use crate::policy::Stdio;
+use crate::sys::process::now;
 use crate::wire::{Ends, Fate, HostEnd, Number, Relay, State};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
@@ -20,6 +21,8 @@ pub(super) struct Lane {
     calls: u32,
     /// How many bytes it was given in files, which it may have kept.
     given: u64,
+    /// When its last call with a long request was over, on the clock of [`now`].
+    was_long: u64,
 }
 
 impl Lane {
@@ -49,7 +52,12 @@ impl Lane {
             .chain(their_stdio.iter().map(AsFd::as_fd))
             .collect();
         template.handle().open(slot, &fds)?;
-        Ok(Lane { slot, ends: Ends { channel, job, bell, ended, relay }, calls: 0, given: 0 })
+        Ok(Lane { slot, ends: Ends { channel, job, bell, ended, relay }, calls: 0, given: 0, was_long: 0 })
+    }
+
+    /// Whether it has memory for long requests, and has had none since then.
+    pub(super) fn is_too_large(&self, since: u64) -> bool {
+        self.was_long <= since && self.ends.channel.is_large()
     }
 }
 
@@ -128,6 +136,9 @@ impl Lease {
         let Some(mut lane) = self.lane.take() else { return };
         let template = &*self.template;
         let slot = template.slots().slot(lane.slot);
+        if lane.ends.channel.was_long() {
+            lane.was_long = now();
+        }
         slot.set_turn(lane.ends.channel.turn(), lane.ends.channel.read());
         let is_well = fate == Fate::Well;
         (lane.calls, lane.given) = if is_well && !is_last { (lane.calls + 1, lane.given) } else { (0, 0) };

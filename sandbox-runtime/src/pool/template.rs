@@ -267,7 +267,23 @@ impl Template {
         }
     }
 
+    /// Closes those that have the memory for long requests, and have had none since then. Says whether some are left, to be
+    /// closed later.
+    pub(super) fn close_large(&self, since: u64) -> bool {
+        let mut lanes = self.lock();
+        let (large, idle) =
+            std::mem::take(&mut lanes.idle).into_iter().partition(|lane| lane.is_too_large(since));
+        lanes.idle = idle;
+        let is_left = lanes.idle.iter().any(|lane| lane.ends.channel.is_large());
+        drop(lanes);
+        Vec::into_iter(large).for_each(|lane| self.close(lane));
+        is_left
+    }
+
     pub(super) fn give_back(&self, lane: Lane) {
+        if lane.ends.channel.is_large() {
+            super::close_large_later();
+        }
         let is_ready = self.slots.slot(lane.slot).state() == State::Ready;
         let mut lanes = self.lock();
         lanes.idle.push(lane);

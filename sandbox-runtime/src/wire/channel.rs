@@ -112,8 +112,9 @@ pub(crate) struct HostEnd {
     turn: u32,
     sent: usize,
     read: usize,
-    /// How much of the window requests have written.
+    /// How much of the window the last request has written, and the longest one.
     stale: usize,
+    touched: usize,
     spin: Spin,
 }
 
@@ -136,10 +137,22 @@ impl HostEnd {
                 sent: 0,
                 read: 0,
                 stale: 0,
+                touched: 0,
                 spin: Spin::for_answers(),
             },
             files,
         ))
+    }
+
+    /// Whether its requests take more memory than is kept at hand. It cannot be given back but with the whole: holes are
+    /// refused in a file that is sealed as it is, by whatever way.
+    pub(crate) fn is_large(&self) -> bool {
+        self.touched > KEPT
+    }
+
+    /// Whether the last one was such.
+    pub(crate) fn was_long(&self) -> bool {
+        self.stale > KEPT
     }
 
     /// The turn that was begun last.
@@ -178,6 +191,7 @@ impl HostEnd {
             self.sent += part.len();
         }
         self.stale = self.stale.max(self.sent.min(self.window));
+        self.touched = self.touched.max(self.stale);
     }
 
     fn taken(&self) -> usize {
