@@ -241,8 +241,8 @@
 ///
 /// # What crosses into a process
 ///
-/// Arguments: everything that is serde's `Serialize` and `Deserialize`, owned or behind `&`; bytes, text and paths in
-/// bulk; open descriptors (`File`, `OwnedFd`, `TcpStream`, ...), with which a function can work on a file that it may not
+/// Arguments: everything that is serde's `Serialize` and `Deserialize`, owned or behind `&`; bytes, text, paths and
+/// sequences of numbers (`&[f32]`, `Vec<u64>`) in bulk, [`Bytes`] without a copy; open descriptors (`File`, `OwnedFd`, `TcpStream`, ...), with which a function can work on a file that it may not
 /// open. `&mut T` is copied in and, if the call succeeds, back. Results: the same without descriptors, and in
 /// `Result<T, E>` also `io::Error`, `Box<dyn Error>` and, with the feature `anyhow`, `anyhow::Error`.
 ///
@@ -308,10 +308,10 @@ compile_error!(
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use sandboxed_runtime::{
-    Access, Allow, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Limits, Lost,
-    Map, Memory, NetAccess, Output, Placement, Plan, Policy, Preset, Progress, Promise, Ran, Results, Stdio,
-    ThreadSync, Timeout, Unenforceable, Unwritable, Workers, frame_limit, functions, kernel, kernel_for, map,
-    optional, plan, set_frame_limit, start,
+    Access, Allow, Bytes, BytesMut, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel,
+    Layer, Limits, Lost, Map, Memory, NetAccess, Output, Placement, Plan, Policy, Preset, Progress, Promise,
+    Ran, Results, Stdio, ThreadSync, Timeout, Unenforceable, Unwritable, Workers, frame_limit, functions,
+    kernel, kernel_for, map, optional, plan, set_frame_limit, start,
 };
 
 #[cfg(all(

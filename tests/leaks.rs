@@ -145,6 +145,29 @@ fn nothing() -> Result<(), Error> {
     Ok(())
 }
 
+/// What this process has of memory that it shares, in KiB.
+fn shared_memory() -> u64 {
+    let shared = Process::of(std::process::id().cast_signed()).status("RssShmem");
+    shared.trim_end_matches("kB").trim().parse().unwrap()
+}
+
+#[test]
+fn the_memory_of_a_long_request_is_given_back() {
+    in_child("the_memory_of_a_long_request_is_given_back", || {
+        const LONG: usize = 32 << 20;
+        nothing().unwrap();
+        let before = shared_memory();
+        assert_eq!(length(&vec![1; LONG]).unwrap(), LONG);
+        assert!(shared_memory() >= before + (LONG as u64 >> 10), "it is kept for the next");
+        // Another function's calls, while nobody calls that one.
+        wait_until("it is given back", || {
+            nothing().unwrap();
+            shared_memory() < before + 4096
+        });
+        assert_eq!(length(&vec![1; LONG]).unwrap(), LONG);
+    });
+}
+
 #[test]
 fn a_result_of_no_bytes_crosses() {
     nothing().unwrap();

@@ -1,7 +1,7 @@
 //! The sandboxed functions.
 
 use crate::jobs;
-use sandboxed::sandboxed;
+use sandboxed::{Bytes, BytesMut, sandboxed};
 
 /// In a thread that restricts itself.
 #[sandboxed(thread)]
@@ -40,12 +40,14 @@ macro_rules! workers {
 
 /// In a process that serves many calls.
 pub mod reused {
-    use super::{jobs, sandboxed, spin};
+    use super::{Bytes, jobs, reversed, sandboxed, spin};
 
     workers! {
         (reuse = 1000000, spare = 2, max = 8) fn add(a: u32, b: u32) -> u32 { jobs::add(a, b) }
         (reuse = 1000000, spare = 2, max = 8) fn crc32(bytes: &[u8]) -> u32 { jobs::crc32(bytes) }
         (reuse = 1000000, spare = 2, max = 8) fn reverse(bytes: &[u8]) -> Vec<u8> { jobs::reverse(bytes) }
+        (reuse = 1000000, spare = 2, max = 8) fn reverse_in_place(bytes: &[u8]) -> Bytes { reversed(bytes) }
+        (reuse = 1000000, spare = 2, max = 8) fn reverse_shared(bytes: &Bytes) -> Bytes { reversed(bytes) }
         (reuse = 1000000, spare = 2, max = 8) fn decode(png: &[u8]) -> Vec<u8> { jobs::decode(png) }
         (reuse = 1000000, spare = 2, max = 8) fn compute(rounds: u32) -> u32 { spin(rounds) }
         (reuse = 1000000, spare = 2, max = 8) fn process() -> u32 { std::process::id() }
@@ -61,6 +63,13 @@ pub mod spares {
         (spare = 16, max = 256) fn add_with_16(a: u32, b: u32) -> u32 { jobs::add(a, b) }
         (spare = 256, max = 256) fn add_with_256(a: u32, b: u32) -> u32 { jobs::add(a, b) }
     }
+}
+
+/// As [`jobs::reverse`], into memory that crosses without a copy.
+fn reversed(bytes: &[u8]) -> Bytes {
+    let mut reversed = BytesMut::zeroed(bytes.len());
+    reversed.iter_mut().zip(bytes.iter().rev()).for_each(|(to, from)| *to = *from);
+    reversed.freeze()
 }
 
 /// Computes and nothing else.

@@ -98,6 +98,12 @@ pub const ROWS: &[Row] = &[
     Row::new("reverse of 16 MiB, a Vec out, reuse", DIRECT, Times(2.5), |effort| {
         scenes::reverse(effort, reused::reverse)
     }),
+    Row::new("reverse of 16 MiB, Bytes out, reuse", DIRECT, Times(2.0), |effort| {
+        scenes::reverse(effort, reused::reverse_in_place)
+    }),
+    Row::new("reverse of 16 MiB, Bytes in and out, reuse", DIRECT, Times(1.15), |effort| {
+        scenes::reverse_shared(effort, reused::reverse_shared)
+    }),
     Row::new("PNG of 1 MB, reuse", DIRECT, Times(1.1), |effort| scenes::decode(effort, reused::decode)),
     Row::new("PNG of 1 MB, fresh", DIRECT, Times(1.3), |effort| scenes::decode(effort, fresh::decode)),
     Row::new("add, fresh, touched heap of 4 GiB (quick: 1)", "with 10 MiB", Times(1.1), scenes::heaps),

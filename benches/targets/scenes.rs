@@ -7,6 +7,8 @@ use crate::measure::{Effort, Pace, medians, wait_for_the_beat};
 use crate::rows::Measured;
 use crate::table::Figures;
 use crate::{ours, processes};
+
+use sandboxed::Bytes;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -42,6 +44,13 @@ pub fn shared_memory(effort: Effort, pace: Pace, crc32: fn(&[u8]) -> u32) -> Mea
 
 pub fn reverse<R: PartialEq<Vec<u8>>>(effort: Effort, ours: fn(&[u8]) -> R) -> Measured {
     of_bytes(effort, ours, jobs::reverse, &noise(16 * MIB))
+}
+
+/// The argument of ours is made once.
+pub fn reverse_shared(effort: Effort, ours: fn(&Bytes) -> Bytes) -> Measured {
+    let input = noise(16 * MIB);
+    let shared = Bytes::from(&input[..]);
+    of_bytes(effort, |_: &[u8]| ours(&shared), jobs::reverse, &input)
 }
 
 pub fn decode(effort: Effort, ours: fn(&[u8]) -> Vec<u8>) -> Measured {

@@ -54,7 +54,7 @@ impl<'i> Call<'i> {
         &mut self,
         put: impl FnOnce(&mut Outgoing<'v>) -> Result<(), CodecError>,
     ) -> Result<(), CodecError> {
-        let mut message = Outgoing::new();
+        let mut message = Outgoing::answer();
         put(&mut message)?;
         self.caller.returned(&message);
         Ok(())
@@ -89,7 +89,8 @@ pub fn process<'v, A>(
     let mut message = Outgoing::new();
     put(&mut message).map_err(|error| placement::cannot_encode(function, &error))?;
     let mut answer = placement::process::call(function, &policy, entry, &message)?;
-    let mut answer = Incoming::new(&answer.stream, Vec::new()).with_bulk(answer.bulk.as_deref_mut());
+    let (bulk, result) = (answer.bulk.as_deref_mut(), answer.result.take());
+    let mut answer = Incoming::new(&answer.stream, Vec::new()).with_bulk(bulk).with_result(result);
     let taken = take(&mut answer).and_then(|value| answer.finish().map(|()| value));
     taken.map_err(|error| placement::bad_data(function, error.to_string()))
 }

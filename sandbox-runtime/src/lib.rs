@@ -32,6 +32,7 @@ mod limit;
 
 mod worker;
 
+mod bytes;
 pub mod codec;
 pub mod wire;
 
@@ -45,6 +46,7 @@ pub mod denial;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use bytes::{Bytes, BytesMut};
 pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
 pub use kernel::{kernel, kernel_for};
 pub use map::{Map, Progress, Results, map};

@@ -1,6 +1,7 @@
 //! In a template and its workers, from the fork to the end: locks itself, waits for a call, decodes, calls, catches,
 //! encodes, and exits or waits again.
 
+use crate::bytes::result;
 use crate::call::{Call, Caller, Entry};
 use crate::codec::{CodecError, Incoming, Outgoing};
 use crate::enforce::{Enforced, LockError, Locks, Recipe, WorkerPins};
@@ -386,6 +387,7 @@ impl Worker {
             most.map_or(Ok(()), OpenFiles::set).map_err(Refusal::new("setrlimit"))?;
             self.open_files = most;
         }
+        result::begin_call((head.flags & Head::RESULT != 0).then(|| fds.pop_back()).flatten());
         let entry = Image::ours().and_then(|image| image.function_at::<Entry>(head.entry));
         let entry = entry.ok_or_else(|| Refusal::of("no function at that offset"))?;
         // The host is trusted, and the memory is limited otherwise.
@@ -444,7 +446,7 @@ impl Caller for Channel {
 
     fn returned(&mut self, message: &Outgoing<'_>) {
         flush();
-        message.bulk().for_each(|segment| send(Kind::Bulk, &[segment]));
+        message.bulk().for_each(|(segment, align)| send(Kind::of_bulk(align), &[segment]));
         send(Kind::Returned, &message.stream().collect::<Vec<_>>());
     }
 
@@ -480,7 +482,8 @@ fn send(kind: Kind, payload: &[&[u8]]) {
         payload.iter().for_each(|part| replies.write(part, ring));
         // Nobody waits for a beginning, nor for a panic, whose end is the process's.
         match kind {
-            Kind::Begun | Kind::Panicked | Kind::Bulk => replies.publish_quietly(),
+            Kind::Begun | Kind::Panicked => replies.publish_quietly(),
+            kind if kind.is_bulk() => replies.publish_quietly(),
             _ => replies.publish(ring),
         }
     });

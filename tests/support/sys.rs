@@ -505,3 +505,41 @@ pub fn give_back_large_blocks() {
     let done = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20) };
     assert_eq!(done, 1);
 }
+
+/// The descriptors of files in memory that can be written.
+pub fn writable_memory_files() -> Vec<i32> {
+    // SAFETY: asks about descriptors.
+    let seals = |fd| unsafe { libc::fcntl(fd, libc::F_GET_SEALS) };
+    (0..256).filter(|fd| is_open(*fd) && seals(*fd) >= 0 && seals(*fd) & libc::F_SEAL_WRITE == 0).collect()
+}
+
+/// Adds a seal to a file in memory.
+pub fn seal(fd: i32, seal: i32) {
+    // SAFETY: changes a file.
+    assert_eq!(unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seal) }, 0);
+}
+
+/// A mapping of a file that is writable, and stays.
+pub fn map_file(fd: i32, length: usize) -> (*mut u8, usize) {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping, which nothing refers to.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), length, access, libc::MAP_SHARED, fd, 0) };
+    assert_ne!(at, libc::MAP_FAILED);
+    (at.cast(), length)
+}
+
+/// Writes at an offset of a file.
+pub fn write_at(fd: i32, bytes: &[u8], offset: i64) -> Result<usize, i32> {
+    // SAFETY: reads `bytes`.
+    let written = unsafe { libc::pwrite(fd, bytes.as_ptr().cast(), bytes.len(), offset) };
+    usize::try_from(written).map_err(|_| errno())
+}
+
+/// How much memory a file takes, in bytes.
+pub fn memory_of(fd: i32) -> i64 {
+    // SAFETY: all zeros are a valid value, and it is written before it is read.
+    let mut stat = unsafe { std::mem::zeroed::<libc::stat>() };
+    // SAFETY: writes to `stat`.
+    assert_eq!(unsafe { libc::fstat(fd, &mut stat) }, 0);
+    stat.st_blocks * 512
+}

@@ -375,6 +375,11 @@ impl Template {
         self.send(TemplateRequest::Look, &[])
     }
 
+    /// Has memory made at hand for the first bytes of a file, which has this number in the slots.
+    pub(crate) fn touch(&self, number: u32, length: u64, file: BorrowedFd<'_>) -> Result<(), Ended> {
+        self.send(TemplateRequest::Touch { number, length }, &[file])
+    }
+
     /// It reads all the time, so whatever fails says that it does not any more.
     fn send(&self, request: TemplateRequest, fds: &[BorrowedFd<'_>]) -> Result<(), Ended> {
         message::send(self.control.as_fd(), &request, fds).map_err(|_| Ended)

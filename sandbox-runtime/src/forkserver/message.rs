@@ -37,6 +37,8 @@ pub(super) enum TemplateRequest {
     Close(Number),
     /// A state has changed.
     Look,
+    /// Have memory at hand for so many bytes of a file of this number, as long as nobody uses it. Descriptors: the file.
+    Touch { number: u32, length: u64 },
 }
 
 /// Forkserver to host: ready, on this kernel, or why not.

@@ -11,6 +11,7 @@ mod message;
 mod serve;
 mod server;
 mod start;
+mod stock;
 mod template;
 mod watch;
 

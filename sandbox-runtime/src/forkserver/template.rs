@@ -7,6 +7,7 @@
 
 use super::children::{Children, kill};
 use super::message::{self, End, Report, TemplateRequest};
+use super::stock::Stock;
 use super::watch::Watch;
 use crate::sys::process::{self, Fork, now};
 use crate::wire::{self, Files, Number, Reaped, Setup, Slots, State, Wiper, drain_fds};
@@ -35,6 +36,7 @@ struct Template {
     processors: u32,
     prepared: Prepared,
     lanes: HashMap<usize, Lane>,
+    stock: Option<Stock>,
 }
 
 /// What leads to the worker of a slot, whichever it is.
@@ -82,7 +84,7 @@ impl Template {
         let slots = Slots::open(slots.as_fd())?;
         let children = Children::new()?;
         let prepared = Prepared::new(setup, fds, parent);
-        Ok(Template { control, slots, children, processors, prepared, lanes: HashMap::new() })
+        Ok(Template { control, slots, children, processors, prepared, lanes: HashMap::new(), stock: None })
     }
 
     /// Serves until the host is gone.
@@ -91,7 +93,11 @@ impl Template {
         loop {
             let mut fds =
                 [PollFd::new(&self.control, PollFlags::IN), PollFd::new(&self.children, PollFlags::IN)];
-            let left = if self.lanes.is_empty() { None } else { Timespec::try_from(look).ok() };
+            let left = match &self.stock {
+                Some(stock) if stock.is_busy() => Some(Timespec::default()),
+                None if self.lanes.is_empty() => None,
+                _ => Timespec::try_from(look).ok(),
+            };
             let [request, child] = match poll(&mut fds, left.as_ref()) {
                 Ok(_) => [!fds[0].revents().is_empty(), !fds[1].revents().is_empty()],
                 Err(Errno::INTR) => continue,
@@ -104,6 +110,10 @@ impl Template {
                 self.serve_request();
             }
             look = self.look();
+            self.stock = self.stock.take().filter(|stock| stock.is_kept(&self.slots, nanoseconds(IDLE)));
+            if !request && let Some(stock) = self.stock.as_mut().filter(|stock| stock.is_busy()) {
+                stock.go_on();
+            }
         }
     }
 
@@ -117,6 +127,9 @@ impl Template {
                 worker.into_iter().for_each(|worker| kill(worker.pid));
             }
             Ok(Some((TemplateRequest::Look, _))) => self.kill_the_done(),
+            Ok(Some((TemplateRequest::Touch { number, length }, fds))) => {
+                self.stock = fds.into_iter().next().map(|file| Stock::new(file, number, length));
+            }
             Err(Errno::AGAIN) => {}
             Ok(None) | Err(_) => self.end(),
         }

@@ -66,6 +66,8 @@ fn words() -> Vec<Vec<u8>> {
         [&[1][..], &0u64.to_le_bytes()].concat(),
         // A byte string that comes apart, then the result that refers to it by its length.
         [frame(Kind::Bulk, &vec![7; BULK_FROM]), frame(Kind::Returned, &[0x80, 0x80, 0x04])].concat(),
+        [frame(Kind::Bulk4, &vec![7; BULK_FROM]), frame(Kind::Returned, &[0x80, 0x80, 0x04, 0])].concat(),
+        frame(Kind::Bulk8, &vec![7; BULK_FROM + 1]),
         frame(Kind::Bulk, b"too short"),
         frame(Kind::Begun, b"?"),
         [&[Kind::Returned as u8][..], &u64::MAX.to_le_bytes()].concat(),

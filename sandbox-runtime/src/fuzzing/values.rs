@@ -61,10 +61,13 @@ pub(crate) enum Any {
 /// Decodes an answer as types of every kind, and where byte strings came apart, as those of which they are parts.
 pub(crate) fn decode_answer(answer: &Answer) {
     decode_as_everything(&answer.stream);
-    let whole: usize = answer.bulk.iter().flatten().map(Vec::len).sum::<usize>() + answer.stream.len();
+    let whole: usize =
+        answer.bulk.iter().flatten().map(|bulk| bulk.len()).sum::<usize>() + answer.stream.len();
     let held = [
         apart::<Vec<u8>>(answer, Vec::len),
         apart(answer, String::len),
+        apart(answer, |numbers: &Vec<f32>| size_of_val(&**numbers)),
+        apart(answer, |numbers: &Vec<u64>| size_of_val(&**numbers)),
         apart(answer, |texts: &Vec<Vec<u8>>| texts.iter().map(Vec::len).sum()),
     ];
     assert!(held.into_iter().flatten().all(|held| held <= whole), "{held:?} of {whole}");
@@ -97,7 +100,7 @@ pub(crate) fn decode_as_everything(bytes: &[u8]) -> usize {
     everything![
         (), bool, char, u8, u64, i32, i128, f64,
         Vec<u8>, String, CString, PathBuf, [u8; 3], Option<Vec<u8>>, Vec<String>, (String, u8), Vec<Vec<u8>>,
-        Vec<()>, Vec<((), ())>, Vec<u32>, Vec<Option<bool>>, HashMap<String, Vec<u16>>,
+        Vec<()>, Vec<((), ())>, Vec<u32>, Box<[i128]>, [f64; 2], Vec<Vec<u16>>, Vec<char>, Vec<Option<bool>>, HashMap<String, Vec<u16>>,
         Config, Kind, Any, Vec<Kind>, Box<Option<Any>>,
         io::Error, Box<dyn Error>, Result<Config, io::Error>, Result<(), std::num::ParseIntError>,
     ]

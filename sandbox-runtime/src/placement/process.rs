@@ -1,6 +1,7 @@
 //! A call in a worker process: prepared here, run there, and waited for.
 
 use super::thread;
+use crate::bytes::result::ResultFile;
 use crate::call::{Caller, Entry};
 use crate::codec::{CodecError, Incoming, Outgoing};
 use crate::error::{Error, ErrorKind, Output, Ran};
@@ -9,7 +10,7 @@ use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::pool::{self, Lease, NoWorker, Source};
 use crate::registry::Function;
-use crate::wire::{Data, Exchange, Head, Relay, send_fds};
+use crate::wire::{ALIGNED, Buffer, Data, Exchange, Head, Relay, send_fds};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::collections::VecDeque;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -108,8 +109,11 @@ impl Call<'_> {
     fn run(&self, mut lease: Lease, entry: Entry, arguments: &Outgoing<'_>) -> Result<Outcome, Error> {
         let Source { plan, ruleset, .. } = self.source;
         let directory = self.source.directory(self.function)?;
+        let template = &*self.source.template;
+        let result = if arguments.wants_file() { template.result_file() } else { None };
         let fds: Vec<BorrowedFd<'_>> = (directory.iter().chain(ruleset).map(AsFd::as_fd))
             .chain(arguments.fds().iter().copied())
+            .chain(result.iter().map(AsFd::as_fd))
             .collect();
         let env = self.environment(plan)?;
         let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
@@ -120,13 +124,18 @@ impl Call<'_> {
             fds: fds.len() as u32,
             flags: flag(directory.is_some(), Head::DIRECTORY)
                 | flag(ruleset.is_some(), Head::RULESET)
+                | flag(result.is_some(), Head::RESULT)
                 | flag(lease.is_last(), Head::LAST),
         };
         let Some((ends, slot)) = lease.parts() else { return Err(self.launch("the worker was settled")) };
         send_fds(ends.job.as_fd(), &fds).map_err(|error| self.launch(error.to_string()))?;
         let mut parts = [&env[..]].into_iter().chain(arguments.segments());
         let data = Data::new(&mut parts);
-        let transcript = Exchange::new(ends, slot, data, plan.limits.timeout).run(head);
+        let transcript = Exchange::new(ends, slot, data, plan.limits.timeout).run(head, || {
+            if result.is_some() {
+                template.stock_result_file();
+            }
+        });
         let server = self.source.template.server();
         if transcript.stuck {
             server.give_up();
@@ -137,8 +146,12 @@ impl Call<'_> {
         let relay = &ends.relay;
         self.log_captured(relay);
         let circumstances = Circumstances { function: self.function, plan, relay, is_program: self.program };
-        let outcome = circumstances.outcome(transcript);
+        let mut outcome = circumstances.outcome(transcript);
+        lease.note_given(arguments.in_files() + result.as_ref().map_or(0, ResultFile::memory));
         lease.settle(fate);
+        if let Ok(Outcome::Returned(answer)) = &mut outcome {
+            answer.result = result;
+        }
         outcome
     }
 
@@ -167,7 +180,11 @@ impl Call<'_> {
             .filter(|(name, _)| passes(name))
             .map(|(name, value)| (name.as_bytes().to_owned(), value.into_vec()))
             .collect();
-        postcard::to_allocvec(&variables).map_err(|error| self.launch(format!("environment: {error}")))
+        let encoded = postcard::to_allocvec(&variables);
+        let mut encoded = encoded.map_err(|error| self.launch(format!("environment: {error}")))?;
+        // What is behind the last variable is not looked at; the arguments follow.
+        encoded.resize(encoded.len().next_multiple_of(ALIGNED), 0);
+        Ok(encoded)
     }
 }
 
@@ -208,8 +225,9 @@ impl Caller for Nested {
     }
 
     fn returned(&mut self, message: &Outgoing<'_>) {
-        let stream = message.segments().flatten().copied().collect();
-        self.answer = Some(Answer { stream, bulk: None });
+        let mut stream = Buffer::default();
+        message.segments().for_each(|segment| stream.extend_from_slice(segment));
+        self.answer = Some(Answer { stream, ..Answer::default() });
     }
 
     fn exit_code(&mut self, _: u8) {}

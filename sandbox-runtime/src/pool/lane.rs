@@ -3,6 +3,7 @@
 use super::template::Template;
 use crate::forkserver::{Ended, StartError};
 use crate::policy::Stdio;
+use crate::sys::process::now;
 use crate::wire::{Ends, Fate, FrameReader, HostEnd, Number, Relay};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
@@ -18,6 +19,10 @@ pub(super) struct Lane {
     pub(super) ends: Ends,
     /// How many calls the worker has had.
     calls: u32,
+    /// How many bytes it was given in files, which it may have kept.
+    given: u64,
+    /// When its last call with a long request was over, on the clock of [`now`].
+    was_long: u64,
 }
 
 impl Lane {
@@ -47,11 +52,13 @@ impl Lane {
             .chain(their_stdio.iter().map(AsFd::as_fd))
             .collect();
         template.handle().open(slot, &fds)?;
-        Ok(Lane {
-            slot,
-            ends: Ends { channel, job, bell, ended, relay, reader: FrameReader::new() },
-            calls: 0,
-        })
+        let ends = Ends { channel, job, bell, ended, relay, reader: FrameReader::new() };
+        Ok(Lane { slot, ends, calls: 0, given: 0, was_long: 0 })
+    }
+
+    /// Whether it has memory for long requests, and has had none since then.
+    pub(super) fn is_too_large(&self, since: u64) -> bool {
+        self.was_long <= since && self.ends.channel.is_large()
     }
 }
 
@@ -97,16 +104,25 @@ pub(crate) struct Lease {
     template: Arc<Template>,
     /// `None` once it is settled.
     lane: Option<Lane>,
+    is_last: bool,
 }
 
 impl Lease {
     pub(super) fn new(template: Arc<Template>, lane: Lane) -> Lease {
-        Lease { template, lane: Some(lane) }
+        let is_last = lane.calls + 1 >= template.reuse() || lane.given >= template.most_given();
+        Lease { template, lane: Some(lane), is_last }
     }
 
     /// Whether the worker is to have no call after this one.
     pub(crate) fn is_last(&self) -> bool {
-        self.lane.as_ref().is_none_or(|lane| lane.calls + 1 >= self.template.reuse())
+        self.is_last
+    }
+
+    /// That the worker was given so many bytes in files.
+    pub(crate) fn note_given(&mut self, bytes: u64) {
+        if let Some(lane) = &mut self.lane {
+            lane.given = lane.given.saturating_add(bytes);
+        }
     }
 
     /// The ends, and the slot that they are of.
@@ -117,13 +133,16 @@ impl Lease {
 
     /// After the call: the worker waits for another, ends by itself, or is ended.
     pub(crate) fn settle(mut self, fate: Fate) {
-        let is_last = self.is_last();
+        let is_last = self.is_last;
         let Some(mut lane) = self.lane.take() else { return };
         let template = &*self.template;
         let slot = template.slots().slot(lane.slot);
+        if lane.ends.channel.was_long() {
+            lane.was_long = now();
+        }
         slot.set_turn(lane.ends.channel.turn(), lane.ends.channel.read());
         let is_well = fate == Fate::Well;
-        lane.calls = if is_well && !is_last { lane.calls + 1 } else { 0 };
+        (lane.calls, lane.given) = if is_well && !is_last { (lane.calls + 1, lane.given) } else { (0, 0) };
         if is_well && !is_last && slot.give_back() {
             return template.give_back(lane);
         }

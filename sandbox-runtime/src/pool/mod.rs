@@ -5,6 +5,7 @@
 //! arguments, the ruleset is made for each call and handed to a worker that is locked but for that.
 
 mod lane;
+mod results;
 mod template;
 
 use crate::enforce::Locks;
@@ -15,11 +16,13 @@ use crate::plan::{Kernel, Placement, Plan};
 use crate::policy::{Policy, Stdio, Workers};
 use crate::registry::Function;
 use crate::sys::fork_mark::ForkMark;
+use crate::sys::process::now;
 use crate::wire::Setup;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub(crate) use lane::Lease;
@@ -85,11 +88,26 @@ pub(crate) struct Source {
     pub(crate) ruleset: Option<OwnedFd>,
 }
 
+/// How long the memory of long requests is kept for the next of them, in nanoseconds. It is given back when something is
+/// called afterwards: while nothing is, no code of ours runs in this process.
+const IDLE: u64 = 10_000_000_000;
+
+/// When to look for such memory, on the clock of [`now`]; 0 where there is none.
+static LOOK_AT: AtomicU64 = AtomicU64::new(0);
+
+/// There is some.
+fn close_large_later() {
+    let then = now().saturating_add(IDLE);
+    // It is looked for already where this fails.
+    let _known = LOOK_AT.compare_exchange(0, then, Ordering::Relaxed, Ordering::Relaxed);
+}
+
 /// Where the workers for a call of a function come from.
 pub(crate) fn source(function: &'static Function, policy: &Policy) -> Result<Source, Error> {
     let pool = POOL.get_or_init(Pool::default).map_err(|errno| {
         Error::launch(function.name, format!("a page for the pool's state: {errno}"), Some(errno.into()))
     })?;
+    pool.close_large();
     match pool.known(function, policy).filter(|known| known.fits()) {
         Some(known) => {
             Ok(Source { plan: Arc::clone(&known.plan), template: Arc::clone(&known.template), ruleset: None })
@@ -206,6 +224,20 @@ impl Pool {
             self.forget_but(|template| !std::ptr::eq(template, &*ended));
         }
         Ok(template)
+    }
+
+    /// Gives back what [`close_large_later`] was told of, if nobody has used it since.
+    fn close_large(&self) {
+        let look_at = LOOK_AT.load(Ordering::Relaxed);
+        if look_at == 0 || now() < look_at {
+            return;
+        }
+        LOOK_AT.store(0, Ordering::Relaxed);
+        let templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = now().saturating_sub(IDLE);
+        if templates.iter().filter(|(_, template)| template.close_large(since)).count() > 0 {
+            close_large_later();
+        }
     }
 
     fn forget_but(&self, is_kept: impl Fn(&Template) -> bool) {

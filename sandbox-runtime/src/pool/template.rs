@@ -1,6 +1,7 @@
 //! A template, as the host has it: workers that wait, workers that are taken, and those who wait for one.
 
 use super::lane::{Lane, Lease, OpenError};
+use super::results::Results;
 use crate::forkserver::{self, Forkserver, StartError};
 use crate::plan::{Limits, Plan};
 use crate::policy::Stdio;
@@ -31,6 +32,7 @@ pub(crate) struct Template {
     lanes: Mutex<Lanes>,
     calls: AtomicU32,
     is_gone: AtomicBool,
+    results: Results,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +110,7 @@ impl Template {
             lanes: Mutex::default(),
             calls: AtomicU32::new(0),
             is_gone: AtomicBool::new(false),
+            results: Results::default(),
         }))
     }
 
@@ -125,6 +128,15 @@ impl Template {
 
     pub(super) fn reuse(&self) -> u32 {
         self.numbers.reuse
+    }
+
+    pub(super) fn results(&self) -> &Results {
+        &self.results
+    }
+
+    /// After so many bytes in files a worker has no more than one other call.
+    pub(super) fn most_given(&self) -> u64 {
+        self.limits.memory.unwrap_or(u64::MAX)
     }
 
     pub(super) fn window(&self) -> usize {
@@ -248,7 +260,23 @@ impl Template {
         }
     }
 
+    /// Closes those that have the memory for long requests, and have had none since then. Says whether some are left, to be
+    /// closed later.
+    pub(super) fn close_large(&self, since: u64) -> bool {
+        let mut lanes = self.lock();
+        let (large, idle) =
+            std::mem::take(&mut lanes.idle).into_iter().partition(|lane| lane.is_too_large(since));
+        lanes.idle = idle;
+        let is_left = lanes.idle.iter().any(|lane| lane.ends.channel.is_large());
+        drop(lanes);
+        Vec::into_iter(large).for_each(|lane| self.close(lane));
+        is_left
+    }
+
     pub(super) fn give_back(&self, lane: Lane) {
+        if lane.ends.channel.is_large() {
+            super::close_large_later();
+        }
         let is_ready = self.slots.slot(lane.slot).state() == State::Ready;
         let mut lanes = self.lock();
         lanes.idle.push(lane);

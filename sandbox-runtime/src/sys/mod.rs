@@ -8,6 +8,7 @@ pub(crate) mod fork_mark;
 pub(crate) mod image;
 pub(crate) mod landlock;
 pub(crate) mod namespaces;
+pub(crate) mod plain;
 pub(crate) mod process;
 pub(crate) mod seccomp;
 #[cfg(not(all(test, loom)))]

@@ -9,11 +9,11 @@
 
 use super::frame::Bytes;
 use super::spin::{Spin, wait_awake};
+use crate::sys::plain::Buffer;
 use crate::sys::process::{self, now};
 use crate::sys::shared::{AtomicU64, Mapping, Ordering, fence, memory_file, seal_against_others};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// How much of a stream there can be at once, in bytes: requests up to it are read where they are. A worker could give up
@@ -27,6 +27,9 @@ pub(crate) fn window(memory: Option<u64>) -> usize {
 
 /// Where it begins, in both regions.
 const DATA: usize = 4096;
+
+/// Data lie at a multiple of this, in bytes: that of the widest number.
+pub(crate) const ALIGNED: usize = 16;
 
 /// What both regions take of a worker's address space, in bytes.
 pub(crate) fn mapped(window: usize) -> usize {
@@ -95,6 +98,8 @@ impl Head {
     pub(crate) const DIRECTORY: u32 = 1;
     /// The next is a ruleset.
     pub(crate) const RULESET: u32 = 2;
+    /// The last is a file for the result.
+    pub(crate) const RESULT: u32 = 8;
     /// No other call follows.
     pub(crate) const LAST: u32 = 4;
 
@@ -123,8 +128,9 @@ pub(crate) struct HostEnd {
     turn: u32,
     sent: usize,
     read: usize,
-    /// How much of the window requests have written.
+    /// How much of the window the last request has written, and the longest one.
     stale: usize,
+    touched: usize,
     spin: Spin,
     /// Whether this turn's answer is waited for awake, at first.
     is_awake: bool,
@@ -159,6 +165,7 @@ impl HostEnd {
                 sent: 0,
                 read: 0,
                 stale: 0,
+                touched: 0,
                 spin: Spin::new(),
                 is_awake: false,
                 at_once: 0,
@@ -166,6 +173,17 @@ impl HostEnd {
             },
             files,
         ))
+    }
+
+    /// Whether its requests take more memory than is kept at hand. It cannot be given back but with the whole: holes are
+    /// refused in a file that is sealed as it is, by whatever way.
+    pub(crate) fn is_large(&self) -> bool {
+        self.touched > KEPT
+    }
+
+    /// Whether the last one was such.
+    pub(crate) fn was_long(&self) -> bool {
+        self.stale > KEPT
     }
 
     /// The turn that was begun last.
@@ -220,6 +238,7 @@ impl HostEnd {
             self.sent += part.len();
         }
         self.stale = self.stale.max(self.sent.min(self.window));
+        self.touched = self.touched.max(self.stale);
     }
 
     fn taken(&self) -> usize {
@@ -367,8 +386,8 @@ impl Bytes for Piece<'_> {
         self.length
     }
 
-    fn take_into(&mut self, count: usize, vector: &mut Vec<u8>) {
-        self.reply.append_to(self.start, count, vector);
+    fn take_into(&mut self, count: usize, buffer: &mut Buffer) {
+        self.reply.append_to(self.start, count, buffer);
         self.start += count;
         self.length -= count;
     }
@@ -379,6 +398,24 @@ impl Bytes for Piece<'_> {
 pub(crate) struct Requests {
     regions: Regions,
     turn: u32,
+}
+
+/// The data of a request, [aligned](ALIGNED).
+#[derive(Debug)]
+pub(crate) enum Arrived<'a> {
+    InPlace(&'a [u8]),
+    Apart(Buffer),
+}
+
+impl std::ops::Deref for Arrived<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Arrived::InPlace(data) => data,
+            Arrived::Apart(data) => data,
+        }
+    }
 }
 
 /// The worker's end, of replies.
@@ -469,14 +506,16 @@ impl Requests {
     /// # Errors
     ///
     /// There is no memory for so many.
-    pub(crate) fn data(&self, length: usize, ring: impl Fn()) -> Result<Cow<'_, [u8]>, usize> {
+    pub(crate) fn data(&self, length: usize, ring: impl Fn()) -> Result<Arrived<'_>, usize> {
         let Regions { request, reply, window } = self.regions;
         if length <= window {
-            return Ok(Cow::Borrowed(request.trusted(DATA, length)));
+            return Ok(Arrived::InPlace(request.trusted(DATA, length)));
         }
-        let mut data = Vec::new();
+        let mut data = Buffer::new(ALIGNED);
         // More than the memory limit allows, maybe; without this the allocation would abort.
-        data.try_reserve_exact(length).map_err(|_| length)?;
+        if !data.try_reserve_exact(length) {
+            return Err(length);
+        }
         while data.len() < length {
             let sent = || bytes_of(request.u64(SENT), self.turn);
             self.regions.wait(FOR_MORE, || sent() > data.len());
@@ -485,7 +524,7 @@ impl Requests {
             reply.u64(TAKEN).store(count(self.turn, data.len()), Ordering::Release);
             self.regions.tell(&ring);
         }
-        Ok(Cow::Owned(data))
+        Ok(Arrived::Apart(data))
     }
 }
 
@@ -591,7 +630,7 @@ mod tests {
     /// Both ends in this process, with what a worker sends for what it gets.
     fn exchanged(request: &[u8], answer: impl Fn(&[u8]) -> Vec<u8> + Sync) -> Vec<u8> {
         let (mut host, files) = HostEnd::new(WINDOW).unwrap();
-        let mut read = Vec::new();
+        let mut read = Buffer::default();
         for _ in 0..2 {
             read.clear();
             let turn = host.turn();
@@ -619,7 +658,7 @@ mod tests {
                 }
             });
         }
-        read
+        read.to_vec()
     }
 
     #[test]

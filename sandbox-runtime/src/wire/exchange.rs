@@ -5,6 +5,7 @@ use super::frame::{Bytes, Frame, FrameError, FrameReader, Kind};
 use super::relay::Relay;
 use super::slots::{Slot, State};
 use crate::forkserver::Report;
+use crate::sys::plain::Buffer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -21,9 +22,9 @@ pub(crate) struct Transcript {
     /// The worker said that the body begins.
     pub(crate) begun: bool,
     /// The last note of a panic.
-    pub(crate) panic: Option<Vec<u8>>,
+    pub(crate) panic: Option<Buffer>,
     /// The long byte strings of the result, and how many bytes they have.
-    pub(crate) bulk: Vec<Vec<u8>>,
+    pub(crate) bulk: Vec<Buffer>,
     pub(crate) bulk_length: usize,
     /// The frame that ends a call.
     pub(crate) ending: Option<Frame>,
@@ -85,11 +86,12 @@ impl<'a, 'd> Exchange<'a, 'd> {
         Exchange { ends, slot, data, begun, deadline, transcript: Transcript::default() }
     }
 
-    /// Runs the call to its end.
-    pub(crate) fn run(mut self, head: Head) -> Transcript {
+    /// Runs the call to its end, and does something else when it has begun.
+    pub(crate) fn run(mut self, head: Head, meanwhile: impl FnOnce()) -> Transcript {
         self.ends.relay.begin();
         self.ends.reader.clear();
         self.ends.channel.begin(head, &mut self.data);
+        meanwhile();
         loop {
             let awake = self.ends.channel.wait_awake(&self.data, self.ends.reader.is_amid());
             self.ends.channel.go_on(&mut self.data);
@@ -230,10 +232,10 @@ impl Transcript {
         let whole = self.bulk_length.saturating_add(frame.payload.len());
         let (length, limit) = (whole as u64, super::frame_limit());
         match frame.kind {
-            Kind::Bulk | Kind::Returned if length > limit => {
+            kind if (kind.is_bulk() || kind == Kind::Returned) && length > limit => {
                 self.bad = Some(FrameError::TooLong { length, limit })
             }
-            Kind::Bulk => {
+            kind if kind.is_bulk() => {
                 self.bulk_length = whole;
                 self.bulk.push(frame.payload);
             }
@@ -283,7 +285,7 @@ mod tests {
             });
             let mut nothing = std::iter::empty();
             let data = Data::new(&mut nothing);
-            let transcript = Exchange::new(&mut ends, slot, data, None).run(Head::default());
+            let transcript = Exchange::new(&mut ends, slot, data, None).run(Head::default(), || {});
             assert_eq!(transcript.ending.map(|frame| frame.payload.len()), Some(LENGTH));
         });
     }
@@ -295,7 +297,7 @@ mod tests {
         for tail in [&b"garbage"[..], &forged, &header(Kind::Begun, 0), &header(Kind::Panicked, usize::MAX)] {
             let mut transcript = Transcript::default();
             transcript.read(&mut FrameReader::new(), &*[&result, tail].concat());
-            assert_eq!(transcript.ending.unwrap().payload, b"1");
+            assert_eq!(*transcript.ending.unwrap().payload, *b"1");
             assert_eq!((transcript.bad, transcript.begun), (None, false), "{}", tail.escape_ascii());
         }
     }

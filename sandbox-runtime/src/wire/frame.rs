@@ -1,6 +1,7 @@
 //! Frames, read from bytes that anybody may have written. No system calls here.
 
 use crate::codec::BULK_FROM;
+use crate::sys::plain::Buffer;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a frame says.
@@ -21,10 +22,18 @@ pub enum Kind {
     ExitCode = 8,
     /// Worker to host: a long byte string of the result that follows.
     Bulk = 9,
+    /// Worker to host: likewise, of numbers that lie at multiples of 2 bytes.
+    Bulk2 = 10,
+    /// Of 4 bytes.
+    Bulk4 = 11,
+    /// Of 8 bytes.
+    Bulk8 = 12,
+    /// Of 16 bytes.
+    Bulk16 = 13,
 }
 
 impl Kind {
-    const FROM_WORKER: [Kind; 7] = [
+    const FROM_WORKER: [Kind; 11] = [
         Kind::Refused,
         Kind::Begun,
         Kind::Panicked,
@@ -32,14 +41,40 @@ impl Kind {
         Kind::Unsendable,
         Kind::ExitCode,
         Kind::Bulk,
+        Kind::Bulk2,
+        Kind::Bulk4,
+        Kind::Bulk8,
+        Kind::Bulk16,
     ];
+
+    /// Of numbers with this alignment.
+    pub(crate) fn of_bulk(align: usize) -> Kind {
+        match align {
+            2 => Kind::Bulk2,
+            4 => Kind::Bulk4,
+            8 => Kind::Bulk8,
+            16 => Kind::Bulk16,
+            _ => Kind::Bulk,
+        }
+    }
+
+    /// Whether it is a part of a result that comes apart from it.
+    pub fn is_bulk(self) -> bool {
+        self as u8 >= Kind::Bulk as u8
+    }
+
+    /// How its payload lies in memory, in bytes.
+    fn align(self) -> usize {
+        if self.is_bulk() { 1 << (self as u8 - Kind::Bulk as u8) } else { 1 }
+    }
 
     /// The longest payload that is accepted from a worker.
     fn limit(self) -> u64 {
         match self {
             Kind::Begun => 0,
             Kind::ExitCode => 1,
-            Kind::Returned | Kind::Bulk => frame_limit(),
+            Kind::Returned => frame_limit(),
+            kind if kind.is_bulk() => frame_limit(),
             _ => NOTE_LIMIT as u64,
         }
     }
@@ -68,7 +103,7 @@ pub struct Frame {
     /// What it says.
     pub kind: Kind,
     /// Its content.
-    pub payload: Vec<u8>,
+    pub payload: Buffer,
 }
 
 /// Why bytes are no frame.
@@ -88,6 +123,12 @@ pub enum FrameError {
     /// A part of a result that is to come as another.
     #[error("a part of {length} bytes apart from its result")]
     TooShort {
+        /// What the frame says.
+        length: usize,
+    },
+    /// Numbers of which one is not whole.
+    #[error("a part of {length} bytes, which are not whole numbers")]
+    Uneven {
         /// What the frame says.
         length: usize,
     },
@@ -113,8 +154,8 @@ pub(crate) fn header(kind: Kind, length: usize) -> [u8; HEADER] {
 pub trait Bytes {
     /// How many are left.
     fn len(&self) -> usize;
-    /// Appends the next `count` to a vector.
-    fn take_into(&mut self, count: usize, vector: &mut Vec<u8>);
+    /// Appends the next `count` to a buffer.
+    fn take_into(&mut self, count: usize, buffer: &mut Buffer);
     /// Whether none are left.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -126,9 +167,9 @@ impl Bytes for &[u8] {
         <[u8]>::len(self)
     }
 
-    fn take_into(&mut self, count: usize, vector: &mut Vec<u8>) {
+    fn take_into(&mut self, count: usize, buffer: &mut Buffer) {
         let (taken, rest) = self.split_at(count);
-        vector.extend_from_slice(taken);
+        buffer.extend_from_slice(taken);
         *self = rest;
     }
 }
@@ -148,7 +189,7 @@ impl Bytes for &[u8] {
 /// ```
 #[derive(Debug, Default)]
 pub struct FrameReader {
-    header: Vec<u8>,
+    header: Buffer,
     /// The frame whose payload is arriving, and how long it will be.
     current: Option<(Frame, usize)>,
 }
@@ -194,7 +235,8 @@ impl FrameReader {
         let kind = self.header.first().map(|kind| known(*kind)).transpose()?;
         if let (Some(kind), Some(length)) = (kind, length(&self.header)) {
             self.header.clear();
-            self.current = Some((Frame { kind, payload: Vec::new() }, accepted(kind, length)?));
+            self.current =
+                Some((Frame { kind, payload: Buffer::new(kind.align()) }, accepted(kind, length)?));
         }
         Ok(())
     }
@@ -205,13 +247,14 @@ const AHEAD: usize = 16 << 20;
 
 /// Reserves twice as much each time, so that few bytes move twice, but no more than there will be: what arrives is
 /// a stranger's, and without memory for it `Vec` would end the process.
-fn feed_payload(payload: &mut Vec<u8>, length: usize, bytes: &mut impl Bytes) -> Result<(), FrameError> {
+fn feed_payload(payload: &mut Buffer, length: usize, bytes: &mut impl Bytes) -> Result<(), FrameError> {
     let arrived = bytes.len().min(length - payload.len());
     let needed = payload.len() + arrived;
     if payload.capacity() < needed {
         let capacity = payload.capacity().saturating_mul(2).max(AHEAD).clamp(needed, length);
-        let reserved = payload.try_reserve_exact(capacity - payload.len());
-        reserved.map_err(|_| FrameError::NoMemory { length })?;
+        if !payload.try_reserve_exact(capacity) {
+            return Err(FrameError::NoMemory { length });
+        }
     }
     bytes.take_into(arrived, payload);
     Ok(())
@@ -231,7 +274,8 @@ fn accepted(kind: Kind, length: u64) -> Result<usize, FrameError> {
     let fits = usize::try_from(length).ok().filter(|_| length <= limit);
     match fits.ok_or(FrameError::TooLong { length, limit })? {
         // Each takes memory of its own in the host.
-        length if kind == Kind::Bulk && length < BULK_FROM => Err(FrameError::TooShort { length }),
+        length if kind.is_bulk() && length < BULK_FROM => Err(FrameError::TooShort { length }),
+        length if !length.is_multiple_of(kind.align()) => Err(FrameError::Uneven { length }),
         length => Ok(length),
     }
 }
@@ -300,7 +344,7 @@ mod tests {
         let mut reader = FrameReader::new();
         let whole = frame(Kind::Returned, b"value");
         assert_eq!(fed(&mut reader, &whole[..whole.len() - 1]).unwrap(), []);
-        assert_eq!(fed(&mut reader, b"e").unwrap()[0].payload, b"value");
+        assert_eq!(*fed(&mut reader, b"e").unwrap()[0].payload, *b"value");
     }
 
     #[test]
@@ -332,7 +376,7 @@ mod tests {
 
     #[test]
     fn kinds_that_a_worker_may_not_send_are_refused_at_the_first_byte() {
-        for kind in [0, 1, 2, 10, 0x7f, 0xff] {
+        for kind in [0, 1, 2, 14, 0x7f, 0xff] {
             assert_eq!(fed(&mut FrameReader::new(), &[kind]), Err(FrameError::Kind(kind)));
         }
     }

@@ -15,8 +15,9 @@ mod relay;
 mod slots;
 mod spin;
 
+pub use crate::sys::plain::Buffer;
 pub(crate) use channel::{
-    Data, Files, Head, HostEnd, Replies, Requests, Wiper, mapped, open as open_channel, window,
+    ALIGNED, Data, Files, Head, HostEnd, Replies, Requests, Wiper, mapped, open as open_channel, window,
 };
 pub(crate) use exchange::{Ends, Exchange, Fate, Transcript};
 pub use frame::{Bytes, Frame, FrameError, FrameReader, Kind, frame_limit, set_frame_limit};

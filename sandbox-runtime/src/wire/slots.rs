@@ -84,6 +84,7 @@ impl Word {
 /// Where the words of all slots are: see their methods.
 const BELL: usize = 0;
 const WAITING: usize = 4;
+const STOCKED: usize = 8;
 /// And those of one.
 const WORD: usize = 0;
 const DEADLINE: usize = 8;
@@ -113,6 +114,11 @@ impl Slots {
     pub(crate) fn slot(&self, Number { number, generation }: Number) -> Slot<'_> {
         assert!(number < MOST_WORKERS);
         Slot { slots: self, start: SLOT * (number + 1), generation }
+    }
+
+    /// Which file for a result was made ahead and is not used yet; 0 for none.
+    pub(crate) fn stocked(&self) -> &AtomicU32 {
+        self.0.u32(STOCKED)
     }
 
     /// To be asked before one looks whether a worker is ready: how often one became so.
