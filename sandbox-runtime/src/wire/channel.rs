@@ -255,6 +255,11 @@ impl HostEnd {
         (length > 0).then_some(Piece { reply: &self.reply, start, length })
     }
 
+    /// In so many pieces comes everything that there is room for, wherever it begins.
+    pub(crate) fn most_pieces(&self) -> usize {
+        self.window / LONGEST + 2
+    }
+
     /// Makes room for more of the reply.
     pub(crate) fn release(&self) {
         self.request.u64(READ).store(count(self.turn, self.read), Ordering::SeqCst);

@@ -88,7 +88,8 @@ impl<'a> Exchange<'a> {
         loop {
             let awake = self.ends.channel.wait_awake(&self.data);
             self.ends.channel.go_on(&mut self.data);
-            self.receive();
+            // A bound, so that a flood does not keep the loop from its other business.
+            self.receive(2);
             if self.is_over() {
                 break;
             }
@@ -118,9 +119,9 @@ impl<'a> Exchange<'a> {
         if printed {
             self.ends.relay.go_on(false);
         }
-        // It may have said something before it ended.
+        // What it said before it ended may be as much as there is room for.
         if self.has_ended() {
-            self.receive();
+            self.receive(self.ends.channel.most_pieces());
         }
     }
 
@@ -154,9 +155,9 @@ impl<'a> Exchange<'a> {
         self.transcript.report.is_some() || self.transcript.abandoned
     }
 
-    /// Takes what is there, up to a bound, so that a flood does not keep the loop from its other business.
-    fn receive(&mut self) {
-        for _ in 0..2 {
+    /// Takes what is there, in so many pieces at most.
+    fn receive(&mut self, pieces: usize) {
+        for _ in 0..pieces {
             let Some(piece) = self.ends.channel.next_piece() else { return };
             self.transcript.read(&mut self.reader, piece);
             if self.transcript.ending.is_none() {
