@@ -246,6 +246,23 @@
 /// open. `&mut T` is copied in and, if the call succeeds, back. Results: the same without descriptors, and in
 /// `Result<T, E>` also `io::Error`, `Box<dyn Error>` and, with the feature `anyhow`, `anyhow::Error`.
 ///
+/// ```
+/// use sandboxed::{Bytes, BytesMut, sandboxed};
+///
+/// #[sandboxed]
+/// fn reverse(bytes: &Bytes) -> Result<Bytes, sandboxed::Error> {
+///     let mut reversed = BytesMut::zeroed(bytes.len());
+///     reversed.iter_mut().zip(bytes.iter().rev()).for_each(|(to, from)| *to = *from);
+///     Ok(reversed.freeze())
+/// }
+///
+/// # fn main() -> Result<(), sandboxed::Error> {
+/// let bytes = Bytes::from(vec![7; 1 << 20]);
+/// assert_eq!(reverse(&reverse(&bytes)?)?, bytes);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// What cannot cross does not compile: borrowed results, closures, types whose updates would be lost (`Mutex`,
 /// `Cell`, atomics). `thread` takes them all.
 ///

@@ -122,14 +122,31 @@ fn bytes_cross_within_other_types() {
     let bytes = Bytes::from(pattern(100_000));
     // More than there may be descriptors of them.
     let many = vec![bytes.clone(); 100];
-    let (number, one, many) = parts((1, Some(bytes.clone()), many)).unwrap();
-    assert_eq!((number, one), (2, Some(reversed(&bytes))));
-    assert!(many.len() == 100 && many.iter().all(|one| *one == reversed(&bytes)));
+    // Several times: a worker that has written everything may have ended when the host has read a part.
+    for _ in 0..10 {
+        let (number, one, many) = parts((1, Some(bytes.clone()), many.clone())).unwrap();
+        assert_eq!((number, one), (2, Some(reversed(&bytes))));
+        assert!(many.len() == 100 && many.iter().all(|one| *one == reversed(&bytes)));
+    }
     let picture = Picture { name: "grey".into(), pixels: bytes.clone() };
     let mut mask = bytes.clone();
     let black = inverted(&picture, &mut mask).unwrap();
     assert_eq!(black, Picture { name: "grey".into(), pixels: vec![0; 100_000].into() });
     assert_eq!(mask, reversed(&bytes));
+}
+
+#[sandboxed]
+fn outer(bytes: &Bytes) -> Result<Bytes, Error> {
+    let inner = reverse(bytes.clone())?;
+    // What the inner call wrote is an argument, then a result of the outer one.
+    assert_eq!(reverse(inner.clone())?, *bytes);
+    Ok(inner)
+}
+
+#[test]
+fn bytes_cross_within_a_worker() {
+    let bytes = Bytes::from(pattern(MIB));
+    assert_eq!(outer(&bytes).unwrap(), reversed(&bytes));
 }
 
 static KEPT: Mutex<Option<Bytes>> = Mutex::new(None);

@@ -23,6 +23,8 @@ pub struct Call<'i> {
 pub(crate) trait Caller {
     /// The arguments are there, the body begins.
     fn begun(&mut self);
+    /// Whether it has the file that came for the result.
+    fn has_result_file(&self) -> bool;
     /// The body's result.
     fn returned(&mut self, message: &Outgoing<'_>);
     /// The exit code of `fn main`.
@@ -54,7 +56,7 @@ impl<'i> Call<'i> {
         &mut self,
         put: impl FnOnce(&mut Outgoing<'v>) -> Result<(), CodecError>,
     ) -> Result<(), CodecError> {
-        let mut message = Outgoing::answer();
+        let mut message = Outgoing::answer(self.caller.has_result_file());
         put(&mut message)?;
         self.caller.returned(&message);
         Ok(())

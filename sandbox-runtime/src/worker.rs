@@ -444,6 +444,10 @@ impl Caller for Channel {
         send(Kind::Begun, &[]);
     }
 
+    fn has_result_file(&self) -> bool {
+        true
+    }
+
     fn returned(&mut self, message: &Outgoing<'_>) {
         flush();
         message.bulk().for_each(|(segment, align)| send(Kind::of_bulk(align), &[segment]));

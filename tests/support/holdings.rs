@@ -27,7 +27,7 @@ impl Holdings {
     pub fn is_no_more_than(&self, before: &Holdings) -> bool {
         const OF_READY_WORKERS: usize = 20;
         self.descriptors.len() <= before.descriptors.len() + OF_READY_WORKERS
-            && self.threads == before.threads
+            && self.threads <= before.threads
             && self.children_of_server <= before.children_of_server
             && self.descriptors_of_server <= before.descriptors_of_server
     }

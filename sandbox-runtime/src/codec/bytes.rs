@@ -15,7 +15,7 @@ impl<'i> Native<'i> for Bytes {
     const IN_FILE: bool = true;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
-        if self.is_result() && out.is_answer() {
+        if self.is_result() && out.may_be_in_file() {
             out.put_byte(RESULT);
             out.put_count(self.len());
         } else if let Some(file) = self.file().filter(|_| out.has_room_for_files()) {

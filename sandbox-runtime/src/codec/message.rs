@@ -40,6 +40,8 @@ pub struct Outgoing<'v> {
     /// How many bytes are in files.
     in_files: u64,
     is_answer: bool,
+    /// Whether the receiver has the file for the result.
+    to_file: bool,
     /// Whether the answer may be written into a file.
     pub(super) wants_file: bool,
 }
@@ -53,13 +55,13 @@ impl<'v> Outgoing<'v> {
         Self::default()
     }
 
-    /// An empty message from a worker, which carries no descriptors.
-    pub(crate) fn answer() -> Self {
-        Self { is_answer: true, ..Self::default() }
+    /// An empty message of a result, which carries no descriptors. Whether its receiver has the file for it.
+    pub(crate) fn answer(to_file: bool) -> Self {
+        Self { is_answer: true, to_file, ..Self::default() }
     }
 
-    pub(super) fn is_answer(&self) -> bool {
-        self.is_answer
+    pub(super) fn may_be_in_file(&self) -> bool {
+        self.to_file
     }
 
     pub(crate) fn wants_file(&self) -> bool {

@@ -224,6 +224,11 @@ impl Caller for Nested {
         self.begun = true;
     }
 
+    /// That is the outer call's.
+    fn has_result_file(&self) -> bool {
+        false
+    }
+
     fn returned(&mut self, message: &Outgoing<'_>) {
         let mut stream = Buffer::default();
         message.segments().for_each(|segment| stream.extend_from_slice(segment));

@@ -11,11 +11,17 @@ pub(crate) mod namespaces;
 pub(crate) mod plain;
 pub(crate) mod process;
 pub(crate) mod seccomp;
-#[cfg(not(all(test, loom)))]
 pub(crate) mod shared;
 #[cfg(all(test, loom))]
-#[path = "shared_model.rs"]
-pub(crate) mod shared;
+pub(crate) mod shared_model;
 pub(crate) mod signalfd;
 pub(crate) mod spawn;
 pub(crate) mod stack;
+
+/// What host, worker and template share: [`shared`], and in models of what they do at once what loom knows of it.
+pub(crate) mod words {
+    #[cfg(not(all(test, loom)))]
+    pub(crate) use super::shared::*;
+    #[cfg(all(test, loom))]
+    pub(crate) use super::shared_model::*;
+}

@@ -11,6 +11,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, mun
 use rustix::thread::futex;
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
+#[cfg_attr(all(test, loom), allow(unused_imports, reason = "models have their own"))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 //! futex. Files are numbers; what they stand for is forgotten with the model's run.
 #![allow(unsafe_code)]
 
+use super::plain::Buffer;
 use loom::cell::UnsafeCell;
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
@@ -110,16 +111,14 @@ impl Mapping {
         self.write(offset, &vec![0; length]);
     }
 
-    pub(crate) fn append_to(&self, offset: usize, length: usize, vector: &mut Vec<u8>) {
-        for cell in &self.0.bytes[offset - DATA..][..length] {
-            // SAFETY: loom fails where another writes it.
-            vector.push(cell.with(|at| unsafe { *at }));
-        }
+    pub(crate) fn append_to(&self, offset: usize, length: usize, buffer: &mut Buffer) {
+        buffer.extend_from_slice(self.trusted(offset, length));
     }
 
     pub(crate) fn trusted(&self, offset: usize, length: usize) -> &[u8] {
-        let mut bytes = Vec::new();
-        self.append_to(offset, length, &mut bytes);
+        let cells = &self.0.bytes[offset - DATA..][..length];
+        // SAFETY: loom fails where another writes it.
+        let bytes: Vec<u8> = cells.iter().map(|cell| cell.with(|at| unsafe { *at })).collect();
         bytes.leak()
     }
 }

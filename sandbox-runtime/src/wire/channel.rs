@@ -11,7 +11,7 @@ use super::frame::Bytes;
 use super::spin::{Spin, wait_awake};
 use crate::sys::plain::Buffer;
 use crate::sys::process::{self, now};
-use crate::sys::shared::{AtomicU64, Mapping, Ordering, fence, memory_file, seal_against_others};
+use crate::sys::words::{AtomicU64, Mapping, Ordering, fence, memory_file, seal_against_others};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use std::time::Duration;

@@ -7,6 +7,7 @@ use super::channel::{Data, Files, Head, HostEnd, Sleep, Wiper, open};
 use super::frame::Bytes;
 use super::slots::{Number, Reaped, Slots, State};
 use crate::forkserver::{End, Report};
+use crate::sys::plain::Buffer;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use std::time::Duration;
@@ -42,7 +43,7 @@ fn exchange(host: &mut HostEnd, request: &[u8], expected: usize, how: Sleep, bel
     let mut parts = std::iter::once(request);
     let mut data = Data::new(&mut parts);
     host.begin(Head { arguments: request.len() as u64, ..Head::default() }, &mut data);
-    let mut reply = Vec::new();
+    let mut reply = Buffer::new(1);
     loop {
         host.go_on(&mut data);
         while let Some(mut piece) = host.next_piece() {
@@ -51,7 +52,7 @@ fn exchange(host: &mut HostEnd, request: &[u8], expected: usize, how: Sleep, bel
             host.release();
         }
         if reply.len() >= expected {
-            return reply;
+            return reply.to_vec();
         }
         match how {
             Sleep::Short => host.doze(&data, || false, Duration::MAX),

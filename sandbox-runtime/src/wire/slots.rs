@@ -10,7 +10,7 @@
 //! ```
 
 use crate::forkserver::{End, Report};
-use crate::sys::shared::{AtomicU32, AtomicU64, Mapping, Ordering, fence, memory_file};
+use crate::sys::words::{AtomicU32, AtomicU64, Mapping, Ordering, fence, memory_file};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
