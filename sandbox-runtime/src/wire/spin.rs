@@ -2,9 +2,9 @@
 
 use crate::sys::process::now;
 
-/// How long an answer is waited for awake, in nanoseconds: one that comes later comes from a worker that slept, or that
-/// has much to do.
-const SHORT: u64 = 4_000;
+/// How long an answer is waited for awake, in nanoseconds: about as long as it takes to go to sleep and be woken on another
+/// processor.
+const SHORT: u64 = 40_000;
 /// And how long once, to catch a worker that is about to wake up. Longer than a wake-up across processors takes.
 const LONG: u64 = 100_000;
 /// So many waits in vain, and it is left alone.
