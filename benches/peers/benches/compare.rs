@@ -1,4 +1,4 @@
-//! Measures all ways side by side, some minutes, and writes `results`; `-- --quick` takes half a minute, and leaves
+//! Measures all ways side by side, in eight minutes, and writes `results`; `-- --quick` takes half a minute, and leaves
 //! `results` as they are.
 
 use peers::driver::{Effort, run};

@@ -92,9 +92,9 @@ pub struct Report {
     /// What a probe was held back from, in words, for each way.
     pub held: Vec<Result<String>>,
     /// The figures of each of [`JOBS`].
-    pub jobs: [Vec<Figure>; JOBS.len()],
+    pub jobs: Vec<Vec<Figure>>,
     /// The figures of each of [`PAYLOAD_KINDS`], by the size of the payload.
-    pub payloads: [Vec<Row>; PAYLOAD_KINDS.len()],
+    pub payloads: Vec<Vec<Row>>,
     /// The figures of `add`, by the size of the host's touched heap.
     pub heaps: Vec<Row>,
     /// What was left out, and why.
@@ -138,15 +138,14 @@ pub fn check(programs: &[&str]) -> Result<Vec<(String, String, Result<String>)>>
 
 fn measure_all(programs: &[&str], effort: &Effort) -> Result<Report> {
     let peers = peers(programs)?;
-    let mut hosts: Vec<Host> = peers.iter().map(|peer| Host::start(peer, 0)).collect::<Result<_>>()?;
-    let held = hosts.iter_mut().map(|host| host.ask("probe")).collect();
-    let jobs = JOBS.map(|job| measure(&mut hosts, job, effort));
-    let payloads = PAYLOAD_KINDS.map(|kind| {
-        let rows =
-            effort.payloads.iter().map(|&size| (size, measure(&mut hosts, Job { kind, size }, effort)));
-        rows.collect()
-    });
-    drop(hosts);
+    let held = peers.iter().map(|peer| Host::start(peer, 0)?.ask("probe")).collect();
+    let job = |job| measure(&peers, job, effort);
+    let of_size = |kind| {
+        let row = |&size| Ok((size, measure(&peers, Job { kind, size }, effort)?));
+        effort.payloads.iter().map(row).collect::<Result<Vec<Row>>>()
+    };
+    let jobs = JOBS.into_iter().map(job).collect::<Result<_>>()?;
+    let payloads = PAYLOAD_KINDS.into_iter().map(of_size).collect::<Result<_>>()?;
     let (heaps, left_out) = measure_heaps(&peers, effort)?;
     Ok(Report { peers, held, jobs, payloads, heaps, left_out })
 }
@@ -167,9 +166,11 @@ fn peers(programs: &[&str]) -> Result<Vec<Peer>> {
     if peers.is_empty() { Err("the programs have no ways".into()) } else { Ok(peers) }
 }
 
-/// The medians of a job, for each host.
-fn measure(hosts: &mut [Host], job: Job, effort: &Effort) -> Vec<Figure> {
+/// The medians of a job, for each way. The hosts are new, as one keeps heap of an earlier job, which whoever forks it
+/// would pay for.
+fn measure(peers: &[Peer], job: Job, effort: &Effort) -> Result<Vec<Figure>> {
     eprintln!("{job}");
+    let mut hosts: Vec<Host> = peers.iter().map(|peer| Host::start(peer, 0)).collect::<Result<_>>()?;
     let mut series: Vec<Series> = hosts.iter_mut().map(|host| Series::start(host, job)).collect();
     let start = Instant::now();
     let mut rounds = 0;
@@ -179,7 +180,7 @@ fn measure(hosts: &mut [Host], job: Job, effort: &Effort) -> Vec<Figure> {
         }
         rounds += 1;
     }
-    series.into_iter().map(Series::median).collect()
+    Ok(series.into_iter().map(Series::median).collect())
 }
 
 /// The medians of `add`, for each heap. Each sample is of a new host, since not many large ones fit into memory.
@@ -335,6 +336,17 @@ mod tests {
     fn payloads_reach_from_nothing_to_64_mib() {
         let payloads = Effort::full().payloads;
         assert_eq!((payloads[0], payloads[1], payloads.last()), (0, 256, Some(&(64 * MIB))));
+    }
+
+    #[test]
+    fn a_host_that_is_gone_is_an_error() -> Result<()> {
+        let peer =
+            Peer { name: "gone".into(), by_design: ["", ""].map(String::from), program: "true".into() };
+        let mut host = Host::start(&peer, 0)?;
+        let error = host.ask("probe").err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.starts_with("no reply ("), "{error}");
+        assert_eq!(host.ask("probe").err().map(|error| error.to_string()), Some("it was given up".into()));
+        Ok(())
     }
 
     #[test]

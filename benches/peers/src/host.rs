@@ -92,8 +92,6 @@ fn reply(
     let (word, rest) = request.split_once(' ').unwrap_or((request, ""));
     match word {
         "start" => {
-            // The last job's input goes before the next one comes.
-            *started = None;
             let job: Job = rest.parse()?;
             if !(entry.can)(job.kind) {
                 return Ok("cannot".into());
