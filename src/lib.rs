@@ -67,6 +67,8 @@
 /// | `namespaces` | `process`: nothing; one more layer, an error where the system does not let this user have it: see [Namespaces](#namespaces) | |
 /// | `env = ["LANG"]` | `process`: environment variables to pass; none by default | |
 /// | `stdio = "null"` | `process`: see [`Stdio`]; default `"relay"` | |
+/// | `workers(reuse = 100, spare = 2, max = 4)` | `process`, neither `main` nor a test: how many calls a worker serves, default 1; how many workers wait for calls, default: the library decides; how many run at once, default twice the processors, at least 4: see [Workers](#workers) | |
+/// | `warm = prepare` | `process`, neither `main` nor a test: the path of a `fn()` that runs once, before any call; what it makes is in every worker: see [Workers](#workers) | |
 /// | `quiet = paths` | nothing: what Landlock refuses there is left out of the kernel's audit log; without effect before | 10 |
 /// | `policy = expr` | a [`Policy`] to begin with; other keys add to it | |
 /// | `policy = "site.toml"` | likewise, from a file: see below | |
@@ -80,7 +82,7 @@
 /// a rename is no longer granted: grant its directory, or pass an open `File`. A missing path is an error, unless it
 /// is `optional("/lib64")`.
 ///
-/// `warm`, `workers` and `log` are known, but this version cannot enforce them, so they do not compile.
+/// `log` is known, but this version cannot enforce it, so it does not compile.
 ///
 /// # What a worker may not do
 ///
@@ -165,6 +167,53 @@
 /// # Ok::<(), sandboxed::Error>(())
 /// ```
 ///
+/// # Workers
+///
+/// Every call has a fresh process, unless `workers` says otherwise. Its counts are of type `u32`.
+///
+/// - `reuse`, from 1: how many calls a worker serves before it ends. **With more than one, what a call leaves behind is
+///   there for the next**: statics, the heap, open descriptors, what is done about signals, environment variables. Hostile
+///   input of one call may so read what another was given, or falsify its result. The working directory is set anew. A
+///   worker whose call panicked, crashed, timed out or sent bad data is never used again. `timeout` counts each call,
+///   `cpu` the whole life of a worker: so `reuse` beside `cpu` does not compile, and where a policy has both from
+///   elsewhere, `cpu` wins and workers are used once.
+/// - `spare`, from 0: how many workers wait for calls, forked and locked in advance. With 0 each call waits for a fork.
+///   By default 2, from the second call on; where workers are used again, none beside those that were.
+/// - `max`, from 1: the most workers of this function that run at once. A call beyond it waits for one, at most as long as
+///   its own `timeout`, and then fails with an error that says so ([`Error::is_busy`]); its body did not run. By default
+///   twice the number of processors, at least 4.
+///
+/// Functions whose workers are locked alike share them; those that are used again, or warmed up, are their function's own.
+/// Workers that wait end after ten seconds without a call, and no more than 16 kinds are kept ready. Where grants name
+/// arguments, workers are used once: a ruleset is for good.
+///
+/// A `spare` above `max` does not compile. Of values that are known at run time alone, `reuse` and `max` of 0 count as 1,
+/// and a greater `spare` as `max`.
+///
+/// `warm = prepare` runs `prepare` once, in the locked template from which the function's workers are forked, before any
+/// call. What it makes (lazy statics, tables, caches) is in every worker, copied on write. It runs under the function's
+/// filter and grants, and may not start threads. If it panics or ends the process, calls fail with an error that says so,
+/// and their bodies did not run. It is one function for all calls, so its path can name neither type parameters nor `Self`.
+/// A call that is made inside a sandbox runs there as a thread, without a template: a body must not need `prepare` to have
+/// run, and one with lazy statics does not.
+///
+/// ```
+/// # use sandboxed::sandboxed;
+/// use std::sync::LazyLock;
+///
+/// static SQUARES: LazyLock<Vec<u64>> = LazyLock::new(|| (0..100_000).map(|n| n * n).collect());
+///
+/// fn prepare() {
+///     LazyLock::force(&SQUARES);
+/// }
+///
+/// #[sandboxed(warm = prepare, workers(max = 2))]
+/// fn is_square(n: u64) -> bool {
+///     SQUARES.binary_search(&n).is_ok()
+/// }
+/// assert!(is_square(144) && !is_square(145));
+/// ```
+///
 /// # Policy files
 ///
 /// `policy = "site.toml"` takes what a file of the format of [landlockconfig], TOML or JSON, grants. **What the file does
@@ -192,10 +241,27 @@
 ///
 /// # What crosses into a process
 ///
-/// Arguments: everything that is serde's `Serialize` and `Deserialize`, owned or behind `&`; bytes, text and paths in
-/// bulk; open descriptors (`File`, `OwnedFd`, `TcpStream`, ...), with which a function can work on a file that it may not
+/// Arguments: everything that is serde's `Serialize` and `Deserialize`, owned or behind `&`; bytes, text, paths and
+/// sequences of numbers (`&[f32]`, `Vec<u64>`) in bulk, [`Bytes`] without a copy; open descriptors (`File`, `OwnedFd`, `TcpStream`, ...), with which a function can work on a file that it may not
 /// open. `&mut T` is copied in and, if the call succeeds, back. Results: the same without descriptors, and in
 /// `Result<T, E>` also `io::Error`, `Box<dyn Error>` and, with the feature `anyhow`, `anyhow::Error`.
+///
+/// ```
+/// use sandboxed::{Bytes, BytesMut, sandboxed};
+///
+/// #[sandboxed]
+/// fn reverse(bytes: &Bytes) -> Result<Bytes, sandboxed::Error> {
+///     let mut reversed = BytesMut::zeroed(bytes.len());
+///     reversed.iter_mut().zip(bytes.iter().rev()).for_each(|(to, from)| *to = *from);
+///     Ok(reversed.freeze())
+/// }
+///
+/// # fn main() -> Result<(), sandboxed::Error> {
+/// let bytes = Bytes::from(vec![7; 1 << 20]);
+/// assert_eq!(reverse(&reverse(&bytes)?)?, bytes);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// What cannot cross does not compile: borrowed results, closures, types whose updates would be lost (`Mutex`,
 /// `Cell`, atomics). `thread` takes them all.
@@ -259,10 +325,10 @@ compile_error!(
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use sandboxed_runtime::{
-    Access, Allow, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel, Layer, Limits, Lost,
-    Memory, NetAccess, Output, Placement, Plan, Policy, Preset, Promise, Ran, Stdio, ThreadSync, Timeout,
-    Unenforceable, Unwritable, frame_limit, functions, kernel, kernel_for, optional, plan, set_frame_limit,
-    start,
+    Access, Allow, Bytes, BytesMut, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel,
+    Layer, Limits, Lost, Map, Memory, NetAccess, Output, Placement, Plan, Policy, Preset, Progress, Promise,
+    Ran, Results, Stdio, ThreadSync, Timeout, Unenforceable, Unwritable, Workers, frame_limit, functions,
+    kernel, kernel_for, map, optional, plan, set_frame_limit, start,
 };
 
 #[cfg(all(

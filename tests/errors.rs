@@ -398,7 +398,7 @@ fn a_result_that_cannot_be_decoded() {
 /// Writes to the channel by itself, as hostile code would.
 #[sandboxed]
 fn forge(bytes: &[u8], then_return: bool) -> Result<u32, Error> {
-    sys::write(3, bytes).unwrap();
+    sandboxed::__private::forge_reply(bytes);
     if then_return { Ok(7) } else { sys::exit_now(0) }
 }
 

@@ -16,10 +16,22 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 use support::in_child;
 
-/// The pids of a worker and of its forkserver.
+/// The pids of a worker and of its template.
 #[sandboxed]
-fn pids() -> (i32, i32) {
+fn parents() -> (i32, i32) {
     (std::process::id().cast_signed(), std::os::unix::process::parent_id().cast_signed())
+}
+
+/// The pids of a worker and of its forkserver.
+fn pids() -> (i32, i32) {
+    let mut found = None;
+    // After the end of a forkserver a template of its may serve until it has ended too.
+    wait_until("a template has a forkserver", || {
+        let (worker, template) = parents();
+        found = processes::parent(template).map(|server| (worker, server));
+        found.is_some()
+    });
+    found.unwrap()
 }
 
 fn forkserver() -> Process {
@@ -65,12 +77,10 @@ fn sockets() -> usize {
 #[test]
 fn it_starts_with_the_first_call_and_serves_the_next() {
     in_child("it_starts_with_the_first_call_and_serves_the_next", || {
-        // The control socket is how a host knows its forkserver.
         let before = sockets();
         assert!(sandboxed::functions().count() > 0);
         assert_eq!(sockets(), before);
         let first = forkserver();
-        assert_eq!(sockets(), before + 1);
         assert!(!first.is_gone());
         assert_eq!(forkserver(), first);
     });
@@ -83,9 +93,8 @@ fn start_starts_it_early() {
         sandboxed::start().unwrap();
         assert_eq!(sockets(), before + 1);
         sandboxed::start().unwrap();
-        let server = forkserver();
         assert_eq!(sockets(), before + 1);
-        assert!(!server.is_gone());
+        assert!(!forkserver().is_gone());
     });
 }
 
@@ -336,7 +345,8 @@ fn it_is_started_again_when_it_died() {
         let second = forkserver();
         assert_ne!(first, second);
         assert_eq!(forkserver(), second);
-        assert_eq!(sockets(), 1, "the socket of the first is closed");
+        // Of the forkserver, of a template, and of its workers: one that is used and two that are spare.
+        assert!(sockets() <= 5, "the sockets of the first are closed: {:?}", own_descriptors());
     });
 }
 
@@ -496,14 +506,19 @@ fn a_fork_that_fails_is_an_error() {
             // A user without processes: the limit does not bind root.
             sys::become_user(54_321);
         }
-        let server = forkserver();
-        sys::limit_process(server.pid, libc::RLIMIT_NPROC, 1);
-        let error = fail().unwrap_err();
-        assert!(error.is_launch(), "{error}");
-        assert_eq!(error.ran(), Ran::No);
-        assert!(error.to_string().contains("fork: "), "{error}");
-        let ErrorKind::Launch { cause: Some(cause), .. } = error.kind() else { panic!("{error:?}") };
-        assert_eq!(cause.raw_os_error(), Some(libc::EAGAIN));
-        assert!(!server.is_gone());
+        let template = Process::of(parents().1);
+        sys::limit_process(template.pid, libc::RLIMIT_NPROC, 1);
+        // A few workers may be there already.
+        let errors = (0..10).map(|_| fail().unwrap_err());
+        let errors: Vec<_> = errors.filter(|error| !error.is_panic()).collect();
+        assert!(errors.len() >= 5, "{errors:?}");
+        for error in errors {
+            assert!(error.is_launch(), "{error}");
+            assert_eq!(error.ran(), Ran::No);
+            assert!(error.to_string().contains("fork: "), "{error}");
+            let ErrorKind::Launch { cause: Some(cause), .. } = error.kind() else { panic!("{error:?}") };
+            assert_eq!(cause.raw_os_error(), Some(libc::EAGAIN));
+        }
+        assert!(!template.is_gone());
     });
 }

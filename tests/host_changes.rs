@@ -11,16 +11,25 @@ use processes::{Process, own_descriptors, status_line};
 use sandboxed::{Error, Ran, sandboxed};
 use support::in_child;
 
-/// `/proc/self/status` of a worker, and its forkserver.
+/// `/proc/self/status` of a worker, and its template.
 #[sandboxed(read = "/proc")]
-fn look() -> Result<(String, i32), Error> {
+fn status() -> Result<(String, i32), Error> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     Ok((status, std::os::unix::process::parent_id().cast_signed()))
 }
 
+/// `/proc/self/status` of a worker, and its forkserver.
+fn look() -> Result<(String, i32), Error> {
+    status().map(|(status, template)| (status, processes::forkserver_of(template)))
+}
+
 #[sandboxed]
-fn forkserver() -> i32 {
+fn template() -> i32 {
     std::os::unix::process::parent_id().cast_signed()
+}
+
+fn forkserver() -> i32 {
+    processes::forkserver_of(template())
 }
 
 /// Runs `body` in a process with one thread: the harness's has two.
@@ -275,10 +284,11 @@ fn the_filter_of_one_thread_is_for_its_workers_alone() {
 #[test]
 fn a_forked_child_starts_its_own() {
     in_child("a_forked_child_starts_its_own", || {
-        let ours = Process::of(forkserver());
+        sandboxed::start().unwrap();
         let control: Vec<_> =
             own_descriptors().into_values().filter(|target| target.starts_with("socket:")).collect();
         assert_eq!(control.len(), 1);
+        let ours = Process::of(forkserver());
         let child = sys::fork(|| {
             let theirs = forkserver();
             assert_ne!(theirs, ours.pid);
@@ -301,9 +311,10 @@ fn a_forked_child_starts_its_own() {
 #[test]
 fn a_forked_child_keeps_what_it_opened_in_place_of_the_parents_socket() {
     in_child("a_forked_child_keeps_what_it_opened_in_place_of_the_parents_socket", || {
-        forkserver();
+        sandboxed::start().unwrap();
         let sockets = own_descriptors().into_iter().filter(|(_, target)| target.starts_with("socket:"));
         let [(number, _)] = sockets.collect::<Vec<_>>()[..] else { panic!("one socket expected") };
+        forkserver();
         let child = sys::fork(|| {
             let file = std::fs::File::open("/dev/zero").unwrap();
             sys::replace(number, &file);

@@ -56,7 +56,7 @@ fn read_in_thread(path: &Path) -> Result<i32, Error> {
 }
 
 #[sandboxed]
-fn forkserver() -> Result<i32, Error> {
+fn template() -> Result<i32, Error> {
     Ok(std::os::unix::process::parent_id().cast_signed())
 }
 
@@ -91,7 +91,7 @@ fn assert_workers_are_restricted_too(all: &Path, prepare: impl FnOnce()) {
     assert_eq!(read_in_thread(&kept_file).unwrap(), 0);
     assert_eq!(read_in_thread(&lost_file).unwrap(), libc::EACCES);
     // The forkserver that took it on stays.
-    assert_eq!(forkserver().unwrap(), forkserver().unwrap());
+    assert_eq!(template().unwrap(), template().unwrap());
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn workers_are_restricted_too() {
 fn workers_of_a_forkserver_from_before_are_restricted_too() {
     alone("workers_of_a_forkserver_from_before_are_restricted_too", |all| {
         let mut before = 0;
-        assert_workers_are_restricted_too(all, || before = forkserver().unwrap());
-        assert_eq!(forkserver().unwrap(), before);
+        assert_workers_are_restricted_too(all, || before = template().unwrap());
+        assert_ne!(template().unwrap(), before, "what is freer is not used any more");
     });
 }
 
@@ -133,7 +133,7 @@ fn a_worker_is_ended_though_the_host_may_not_signal_it() {
     alone("a_worker_is_ended_though_the_host_may_not_signal_it", |all| {
         let (kept, _) = places(all);
         keep(&kept).unwrap();
-        let server = forkserver().unwrap();
+        let server = template().unwrap();
         assert_eq!(sys::kill(server, 0), Err(libc::EPERM));
         let error = sleep().unwrap_err();
         assert!(error.is_timeout(), "{error}");
@@ -165,12 +165,14 @@ fn a_forkserver_that_dies_cannot_be_started_again() {
             io::Read::read_exact(&mut &read, &mut pid).unwrap();
             Process::of(i32::from_ne_bytes(pid)).kill();
         });
+        let server = processes::forkserver_of(template().unwrap());
         keep(&kept).unwrap();
-        io::Write::write_all(&mut &write, &forkserver().unwrap().to_ne_bytes()).unwrap();
+        template().unwrap();
+        io::Write::write_all(&mut &write, &server.to_ne_bytes()).unwrap();
         assert!(sys::wait_for(outside).success());
         // While it dies a call may reach it still.
         let error = (0..1000).find_map(|_| {
-            let error = forkserver().err()?;
+            let error = template().err()?;
             error.to_string().contains("cannot be run again").then_some(error)
         });
         let error = error.expect("an error that says that the executable cannot be run again");

@@ -8,7 +8,7 @@ mod keys;
 use keys::{KEYS, Key, RIGHTS, Shape, Status};
 use sandboxed::{
     Access, Allow, Kernel, Memory, Placement, Plan, Policy, Preset, Stdio, ThreadSync, Timeout,
-    Unenforceable, plan,
+    Unenforceable, Workers, plan,
 };
 use std::time::Duration;
 
@@ -58,7 +58,13 @@ fn meaning(key: &Key) -> Meaning {
         "stdio" => {
             Meaning::Policies(words(key).map(|word| (new().stdio(stdio(word)), beside(word))).collect())
         }
-        "fallible" | "crate" | "unenforceable" => Meaning::NotThePolicy,
+        "workers" => {
+            let workers = Workers::new();
+            let each =
+                [workers.reuse(2), workers.reuse(3), workers.spare(0), workers.spare(1), workers.max(1)];
+            policies(each.map(|workers| new().workers(workers)).to_vec())
+        }
+        "fallible" | "crate" | "unenforceable" | "warm" => Meaning::NotThePolicy,
         "policy" => policies(vec![Policy::from_base(new().read("/usr"))]),
         "thread_sync" => policies(words(key).map(|word| new().thread_sync(thread_sync(word))).collect()),
         unknown => panic!("the key `{unknown}` is new: say here what it means"),

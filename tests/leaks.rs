@@ -29,8 +29,12 @@ fn any_end(number: u32) -> Result<u32, Error> {
 }
 
 #[sandboxed]
-fn forkserver() -> i32 {
+fn template() -> i32 {
     std::os::unix::process::parent_id().cast_signed()
+}
+
+fn forkserver() -> i32 {
+    processes::forkserver_of(template())
 }
 
 #[test]
@@ -39,7 +43,6 @@ fn ten_thousand_calls_leave_nothing_behind() {
         let server = Process::of(forkserver());
         // What comes with the first calls stays: buffers, the symbols of a backtrace.
         (0..60).for_each(|number| drop(any_end(number)));
-        wait_until("the forkserver is idle", || Holdings::of(&server).is_idle());
         let before = Holdings::of(&server);
         let this = Process::of(std::process::id().cast_signed());
         let (ours, servers) = (Held::of(&this), Held::of(&server));
@@ -74,25 +77,28 @@ fn add(a: u64, b: u64) -> Result<u64, Error> {
 fn sixty_four_threads_call_at_once() {
     in_child("sixty_four_threads_call_at_once", || {
         let server = Process::of(forkserver());
-        let before = Holdings::of(&server);
         let barrier = std::sync::Barrier::new(64);
-        std::thread::scope(|scope| {
-            for thread in 0..64 {
-                let barrier = &barrier;
-                scope.spawn(move || {
-                    barrier.wait();
-                    for call in 0..10 {
-                        match add(thread, call) {
-                            Ok(sum) => assert_eq!(sum, thread + call),
-                            Err(error) => panic!("thread {thread}, call {call}: {error}"),
+        let call_at_once = || {
+            std::thread::scope(|scope| {
+                for thread in 0..64 {
+                    let barrier = &barrier;
+                    scope.spawn(move || {
+                        barrier.wait();
+                        for call in 0..10 {
+                            match add(thread, call) {
+                                Ok(sum) => assert_eq!(sum, thread + call),
+                                Err(error) => panic!("thread {thread}, call {call}: {error}"),
+                            }
                         }
-                    }
-                });
-            }
-        });
+                    });
+                }
+            });
+        };
+        call_at_once();
+        let before = Holdings::of(&server);
+        call_at_once();
         assert_eq!(forkserver(), server.pid);
-        wait_until("all is as it was", || Holdings::of(&server).descriptors == before.descriptors);
-        wait_until("no worker is left", || Holdings::of(&server).is_idle());
+        wait_until("all is as it was", || Holdings::of(&server).is_no_more_than(&before));
     });
 }
 
@@ -137,6 +143,29 @@ fn values_of_every_size_cross() {
 #[sandboxed]
 fn nothing() -> Result<(), Error> {
     Ok(())
+}
+
+/// What this process has of memory that it shares, in KiB.
+fn shared_memory() -> u64 {
+    let shared = Process::of(std::process::id().cast_signed()).status("RssShmem");
+    shared.trim_end_matches("kB").trim().parse().unwrap()
+}
+
+#[test]
+fn the_memory_of_a_long_request_is_given_back() {
+    in_child("the_memory_of_a_long_request_is_given_back", || {
+        const LONG: usize = 32 << 20;
+        nothing().unwrap();
+        let before = shared_memory();
+        assert_eq!(length(&vec![1; LONG]).unwrap(), LONG);
+        assert!(shared_memory() >= before + (LONG as u64 >> 10), "it is kept for the next");
+        // Another function's calls, while nobody calls that one.
+        wait_until("it is given back", || {
+            nothing().unwrap();
+            shared_memory() < before + 4096
+        });
+        assert_eq!(length(&vec![1; LONG]).unwrap(), LONG);
+    });
 }
 
 #[test]

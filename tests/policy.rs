@@ -2,7 +2,7 @@
 
 use sandboxed::{
     Access, Allow, Kernel, Memory, Placement, Policy, Preset, Stdio, ThreadSync, Timeout, Unenforceable,
-    optional, plan, sandboxed,
+    Workers, optional, plan, sandboxed,
 };
 use std::time::Duration;
 
@@ -75,14 +75,19 @@ written! {
     stdio_null: [stdio = "null"] = Policy::new().stdio(Stdio::Null);
     stdio_capture: [stdio = "capture"] = Policy::new().stdio(Stdio::Capture);
     stdio_inherit: [stdio = "inherit"] = Policy::new().stdio(Stdio::Inherit);
+    workers: [workers(reuse = 8, spare = 2, max = 4)] =
+        Policy::new().workers(Workers::new().max(4).spare(2).reuse(8));
+    workers_without_spares: [workers(spare = 0)] = Policy::new().workers(Workers::new().spare(0));
     strict: [strict] = Policy::new().strict();
     best_effort: [best_effort] = Policy::new().best_effort();
     everything: [
         read = "/usr", write = "/tmp", execute = "/usr/bin", unix = "/run", fs(ioctl_dev = "/dev/null"), tcp_bind = 80,
         tcp_connect = 443, udp_bind = 1, udp_connect = 53, allow(signal), timeout = "1s", memory = "1MiB",
-        cpu = "2s", open_files = 1, file_size = "3KiB", env = "A", stdio = "null", best_effort
+        cpu = "2s", open_files = 1, file_size = "3KiB", env = "A", stdio = "null",
+        workers(spare = 1, max = 4), best_effort
     ] = Policy::new()
         .best_effort()
+        .workers(Workers::new().spare(1).max(4))
         .stdio(Stdio::Null)
         .env("A")
         .file_size(3 << 10)
@@ -154,6 +159,8 @@ fn keys_are_printed_in_one_order_with_spaces() {
 fn the_last_word_counts_for_limits_and_every_word_for_grants() {
     let policy = Policy::new().memory(1u64).memory(2u64).strict().best_effort().read("/a").read("/b");
     assert_eq!(policy.to_string(), r#"read = ["/a", "/b"], memory = "2B", best_effort"#);
+    let policy = Policy::new().workers(Workers::new().reuse(9)).workers(Workers::new().max(2));
+    assert_eq!(policy.to_string(), "workers(max = 2)");
 }
 
 #[test]
@@ -192,6 +199,21 @@ fn a_base_is_added_to() {
     let function = sandboxed::functions().find(|function| function.name.ends_with("with_base")).unwrap();
     let policy = (function.policy.unwrap())();
     assert_eq!(policy, Policy::new().read(["/usr", "/etc"]).best_effort());
+}
+
+/// `warm` and values of `workers` that are known at a call.
+#[test]
+fn functions_list_what_their_workers_begin_with() {
+    fn prepare() {}
+
+    #[sandboxed(warm = prepare, workers(reuse = calls))]
+    #[allow(dead_code)]
+    fn with_warm(calls: u32) {}
+
+    let find = |name: &str| sandboxed::functions().find(|function| function.name.ends_with(name)).unwrap();
+    assert!(std::ptr::fn_addr_eq(find("with_warm").warm.unwrap(), prepare as fn()));
+    assert!(find("with_warm").policy.is_none());
+    assert!(listed("functions::workers").warm.is_none());
 }
 
 #[test]

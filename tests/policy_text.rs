@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use sandboxed::{
     Access, Allow, Kernel, Memory, NetAccess, Placement, Plan, Policy, Preset, Stdio, ThreadSync, Timeout,
-    Unenforceable, optional, plan,
+    Unenforceable, Workers, optional, plan,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -138,6 +138,7 @@ fn what_cannot_be_said_is_named() {
         (new().env("LANG"), "`env`"),
         (new().read("/usr").quiet("/proc"), "`quiet`"),
         (new().stdio(Stdio::Null), "`stdio`"),
+        (new().workers(Workers::new().reuse(2)), "`workers`"),
         (new().strict(), "`strict`"),
         (new().best_effort(), "`best_effort`"),
         (new().thread_sync(ThreadSync::Signal), "`thread_sync`"),

@@ -2,9 +2,13 @@
 
 #[path = "support/bystander.rs"]
 mod bystander;
+#[path = "support/processes.rs"]
+mod processes;
 #[path = "support/raw.rs"]
 mod raw;
 mod support;
+#[path = "support/sys.rs"]
+mod sys;
 
 use bystander::Bystander;
 use libc::{EACCES, EPERM};
@@ -61,7 +65,7 @@ fn in_thread_allowed(pids: &[u32]) -> (Vec<[i32; 3]>, [i32; 3]) {
 #[sandboxed(in_place, thread_sync = "signal")]
 fn restrict() {}
 
-/// A worker that tells who it and its parent are, and ends when it is told to.
+/// A worker that tells who it and its template are, and ends when it is told to.
 #[sandboxed]
 fn waits(mut host: UnixStream) {
     let parent = std::os::unix::process::parent_id();
@@ -76,8 +80,8 @@ fn beside_a_worker(body: impl FnOnce(u32, u32)) {
         scope.spawn(|| waits(theirs));
         let mut pids = [[0; 4]; 2];
         pids.iter_mut().for_each(|pid| host.read_exact(pid).unwrap());
-        let [worker, forkserver] = pids.map(u32::from_ne_bytes);
-        body(worker, forkserver);
+        let [worker, template] = pids.map(u32::from_ne_bytes);
+        body(worker, processes::forkserver_of(template.cast_signed()).cast_unsigned());
         host.write_all(b"x").unwrap();
     });
 }

@@ -1,4 +1,4 @@
-//! Decodes pictures from strangers, each in a worker process of its own that may do nothing but compute.
+//! Decodes pictures from strangers, several at once, each in a worker process of its own that may do nothing but compute.
 //!
 //! ```text
 //! cargo run --release --example decode_images -- examples/data
@@ -125,14 +125,13 @@ fn decode_folder(folder: &Path) -> io::Result<Vec<Outcome>> {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(100));
-    let outcomes = paths.iter().map(|path| {
+    let rows = sandboxed::map(&paths, |path| {
         bar.set_message(name(path));
-        let row = decode_file(path);
-        bar.suspend(|| table.print(&row));
-        bar.inc(1);
-        row.outcome
+        decode_file(path)
     });
-    let outcomes = outcomes.collect();
+    let outcomes = rows
+        .progress(|now| bar.set_position(now.finished))
+        .run(|rows| rows.inspect(|row| bar.suspend(|| table.print(row))).map(|row| row.outcome).collect());
     bar.finish_and_clear();
     Ok(outcomes)
 }

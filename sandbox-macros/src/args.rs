@@ -1,14 +1,13 @@
-//! The attribute: from tokens to checked arguments.
+//! The attribute: from its items to checked arguments.
 
 use crate::ctxt::Ctxt;
+use crate::items::{Form, Item, items};
 use crate::keys::{self, KEYS, Key, Placement, RIGHTS, Shape, Status};
 use crate::policy_file::PolicyFile;
-use crate::values::{Checker, Value, peel};
-use proc_macro2::{Span, TokenStream, TokenTree};
+use crate::values::{Checker, Part, Value, peel};
+use proc_macro2::TokenStream;
 use sandboxed_config::nearest;
-use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
-use syn::{Expr, Ident, Path, Token};
+use syn::{Expr, ExprPath, Ident, Path};
 
 /// What is annotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +27,8 @@ pub struct Args {
     pub calls: Vec<(Ident, Value)>,
     /// The function to add, and whether it was written `Self::name`.
     pub fallible: Option<(Ident, bool)>,
+    /// The function that makes the workers' template ready.
+    pub warm: Option<ExprPath>,
     /// A test that cannot be enforced is skipped.
     pub skip: bool,
     /// As written, on one line.
@@ -42,19 +43,6 @@ pub enum Base {
     File(PolicyFile),
 }
 
-/// `key`, `key = value`, `key(...)`; or one whose value could not be parsed, which was reported.
-struct Item {
-    key: Ident,
-    form: Form,
-}
-
-enum Form {
-    Alone,
-    Value(Expr),
-    List(TokenStream, Span),
-    Broken,
-}
-
 /// Parses and checks an attribute. Every mistake goes to `ctxt`.
 pub fn parse(tokens: TokenStream, kind: Kind, ctxt: &Ctxt) -> Args {
     let source = tokens.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
@@ -67,6 +55,7 @@ pub fn parse(tokens: TokenStream, kind: Kind, ctxt: &Ctxt) -> Args {
         base: None,
         calls: Vec::new(),
         fallible: None,
+        warm: None,
         skip: false,
         source,
     };
@@ -77,7 +66,7 @@ pub fn parse(tokens: TokenStream, kind: Kind, ctxt: &Ctxt) -> Args {
             duplicates(&seen, key, item, ctxt);
         }
         seen.push((key, &item.key));
-        if key.status == Status::Enforced {
+        if key.status == Status::Enforced && has_use(key, item, kind, ctxt) {
             check_placement(key, item, &args, placement.is_some(), ctxt);
         }
         check(&mut args, key, item, ctxt);
@@ -86,77 +75,8 @@ pub fn parse(tokens: TokenStream, kind: Kind, ctxt: &Ctxt) -> Args {
             ctxt.error(item.key.span(), message);
         }
     }
+    check_lifetime(&args, ctxt);
     args
-}
-
-/// Splits the attribute at its commas. What cannot be parsed is skipped up to the next one, so that the mistakes
-/// behind it are found too.
-fn items(tokens: TokenStream, ctxt: &Ctxt) -> Vec<Item> {
-    let parser = |input: ParseStream| {
-        let mut items = Vec::new();
-        while !input.is_empty() {
-            match item(input) {
-                Ok(item) => items.push(item),
-                Err((key, error)) => {
-                    ctxt.push(error);
-                    skip_to_comma(input)?;
-                    items.extend(key.map(|key| Item { key, form: Form::Broken }));
-                }
-            }
-            if !input.is_empty() && !input.peek(Token![,]) {
-                ctxt.error(input.span(), "expected `,` before the next key");
-                skip_to_comma(input)?;
-            }
-            input.parse::<Option<Token![,]>>()?;
-        }
-        Ok(items)
-    };
-    parser.parse2(tokens).unwrap_or_else(|error| {
-        ctxt.push(error);
-        Vec::new()
-    })
-}
-
-fn item(input: ParseStream) -> Result<Item, (Option<Ident>, syn::Error)> {
-    let key = match input.call(Ident::parse_any) {
-        Ok(key) => key,
-        Err(error) => {
-            let message = "expected a key, such as `read = \"/usr\"`";
-            return Err((None, syn::Error::new(error.span(), message)));
-        }
-    };
-    let form = if input.peek(Token![=]) && !input.peek(Token![==]) {
-        value(input, &key).map(Form::Value)
-    } else if input.peek(syn::token::Paren) {
-        list(input)
-    } else {
-        Ok(Form::Alone)
-    };
-    match form {
-        Ok(form) => Ok(Item { key, form }),
-        Err(error) => Err((Some(key), error)),
-    }
-}
-
-fn value(input: ParseStream, key: &Ident) -> syn::Result<Expr> {
-    let equals: Token![=] = input.parse()?;
-    if input.is_empty() || input.peek(Token![,]) {
-        return Err(syn::Error::new(equals.span, format!("`{key}` has no value behind `=`")));
-    }
-    input.parse()
-}
-
-fn list(input: ParseStream) -> syn::Result<Form> {
-    let content;
-    let paren = syn::parenthesized!(content in input);
-    Ok(Form::List(content.parse()?, paren.span.join()))
-}
-
-fn skip_to_comma(input: ParseStream) -> syn::Result<()> {
-    while !input.is_empty() && !input.peek(Token![,]) {
-        input.parse::<TokenTree>()?;
-    }
-    Ok(())
 }
 
 /// The placement that was written.
@@ -192,7 +112,7 @@ fn known(name: &Ident, kind: Kind, ctxt: &Ctxt) -> Option<&'static Key> {
     let word = name.to_string();
     let Some(key) = keys::find(&word) else {
         let message = if let Some(home) = keys::home(&word) {
-            let value = if home == "fs" { " = ..." } else { "" };
+            let value = if matches!(home, "fs" | "workers") { " = ..." } else { "" };
             format!("`{word}` goes into `{home}(...)`: write `{home}({word}{value})`")
         } else if let Some(meant) = nearest(&word, KEYS.iter().map(|key| key.name)) {
             format!("unknown key `{word}`; did you mean `{meant}`?")
@@ -215,7 +135,7 @@ fn duplicates(seen: &[(&Key, &Ident)], key: &Key, item: &Item, ctxt: &Ctxt) {
             Shape::Paths | Shape::Ports | Shape::Names => {
                 format!("; write a list, as in `{} = [..., ...]`", key.name)
             }
-            Shape::Rights | Shape::Words(..) | Shape::Counts(_) => {
+            Shape::Rights | Shape::Words(..) | Shape::Counts(..) => {
                 format!("; write one `{}(..., ...)`", key.name)
             }
             _ => String::new(),
@@ -230,6 +150,37 @@ fn duplicates(seen: &[(&Key, &Ident)], key: &Key, item: &Item, ctxt: &Ctxt) {
     if seen.iter().any(|(other, _)| other.name == opposite) {
         let message = format!("`{}` contradicts `{opposite}`; keep one", key.name);
         ctxt.error(item.key.span(), message);
+    }
+}
+
+/// Checks that what is annotated is called often enough for a key to be of use.
+fn has_use(key: &Key, item: &Item, kind: Kind, ctxt: &Ctxt) -> bool {
+    let once = match kind {
+        Kind::Function => return true,
+        Kind::Main => "`main`",
+        Kind::Test => "a test",
+    };
+    if key.repeated {
+        ctxt.error(
+            item.key.span(),
+            format!("{once} runs once; `{}` has no use here, leave it out", key.name),
+        );
+    }
+    !key.repeated
+}
+
+/// Checks that a worker whose whole life a limit counts does not serve several calls.
+fn check_lifetime(args: &Args, ctxt: &Ctxt) {
+    let reuse = args.calls.iter().find_map(|(_, value)| match value {
+        Value::Built(_, parts) => parts.iter().find(|part| part.word == "reuse"),
+        _ => None,
+    });
+    if let Some(Part { word, .. }) = reuse
+        && args.calls.iter().any(|(key, _)| key == "cpu")
+    {
+        let message = "`cpu` counts the whole life of a worker, which so serves one call; leave `reuse` out, or limit `timeout` \
+             instead of `cpu`";
+        ctxt.error(word.span(), message);
     }
 }
 
@@ -262,13 +213,13 @@ fn check(args: &mut Args, key: &'static Key, item: &Item, ctxt: &Ctxt) {
         (Shape::Placement(_) | Shape::Flag, Form::List(_, span)) => {
             ctxt.error(*span, format!("`{}` takes no value; write it alone", key.name));
         }
-        (Shape::Rights | Shape::Words(..) | Shape::Counts(_), Form::List(tokens, span)) => {
+        (Shape::Rights | Shape::Words(..) | Shape::Counts(..), Form::List(tokens, span)) => {
             if tokens.is_empty() {
                 ctxt.error(*span, format!("`{}()` is empty; leave it out", key.name));
             }
             check_list(args, key, item, tokens.clone(), ctxt);
         }
-        (Shape::Rights | Shape::Words(..) | Shape::Counts(_), Form::Value(value)) => {
+        (Shape::Rights | Shape::Words(..) | Shape::Counts(..), Form::Value(value)) => {
             ctxt.error_at(value, format!("`{}` takes parentheses, as in `{}`", key.name, key.sample));
         }
         (_, Form::Alone) => {
@@ -289,7 +240,7 @@ fn check_value(args: &mut Args, key: &'static Key, item: &Item, value: &Expr, ch
         Shape::Names => checker.names(value).into_iter().for_each(call),
         Shape::Duration { never } => checker.duration(value, never).into_iter().for_each(call),
         Shape::Size { unlimited } => checker.size(value, unlimited).into_iter().for_each(call),
-        Shape::Count { least } => checker.count(value, least).into_iter().for_each(call),
+        Shape::Count { least } => checker.count(value, least..=u64::MAX).into_iter().for_each(call),
         Shape::Choice("", words) => {
             args.skip = checker.choice(value, words).is_some_and(|(variant, _)| variant == "Skip")
         }
@@ -301,7 +252,7 @@ fn check_value(args: &mut Args, key: &'static Key, item: &Item, value: &Expr, ch
         Shape::Policy => {
             args.base = checker.policy(value);
         }
-        Shape::Function => checker.no_literal(value, "a function"),
+        Shape::Function => args.warm = checker.function(value),
         Shape::FunctionName => args.fallible = function_name(value, checker),
         Shape::Crate => match peel(value) {
             Expr::Path(path) if path.qself.is_none() => args.krate = path.path.clone(),
@@ -309,7 +260,7 @@ fn check_value(args: &mut Args, key: &'static Key, item: &Item, value: &Expr, ch
                 .ctxt
                 .error_at(value, "`crate` takes the path of this crate, as in `crate = my::sandboxed`"),
         },
-        Shape::Placement(_) | Shape::Flag | Shape::Rights | Shape::Words(..) | Shape::Counts(_) => {}
+        Shape::Placement(_) | Shape::Flag | Shape::Rights | Shape::Words(..) | Shape::Counts(..) => {}
     }
 }
 
@@ -333,14 +284,15 @@ fn function_name(value: &Expr, checker: &Checker) -> Option<(Ident, bool)> {
     None
 }
 
-/// `fs(...)`, `allow(...)`, `preset(...)`, and those of later versions.
+/// `fs(...)`, `allow(...)`, `preset(...)`, `workers(...)`, and those of later versions.
 fn check_list(args: &mut Args, key: &'static Key, outer: &Item, tokens: TokenStream, ctxt: &Ctxt) {
     let mut seen: Vec<String> = Vec::new();
     let words: Vec<&'static str> = match key.shape {
         Shape::Words(_, words) => words.iter().map(|(word, _)| *word).collect(),
-        Shape::Counts(words) => words.to_vec(),
+        Shape::Counts(_, words) => words.iter().map(|(word, _)| *word).collect(),
         _ => RIGHTS.to_vec(),
     };
+    let mut parts = Vec::new();
     for item in items(tokens, ctxt) {
         let word = item.key.to_string();
         if !words.contains(&word.as_str()) {
@@ -354,7 +306,27 @@ fn check_list(args: &mut Args, key: &'static Key, outer: &Item, tokens: TokenStr
             ctxt.error(item.key.span(), format!("`{word}` is listed twice in `{}`", key.name));
         }
         seen.push(word.clone());
-        check_word(args, key, outer, &item, &word, ctxt);
+        if let (Shape::Counts(_, words), Form::Value(value)) = (key.shape, &item.form) {
+            let least = words.iter().find(|(known, _)| *known == word).map_or(0, |(_, least)| *least);
+            let count = Checker { ctxt, key: &word }.count(value, least.into()..=u32::MAX.into());
+            parts.extend(count.map(|value| Part { word: item.key.clone(), value }));
+        } else {
+            check_word(args, key, outer, &item, &word, ctxt);
+        }
+    }
+    if let Shape::Counts(of, _) = key.shape {
+        check_spare(&parts, ctxt);
+        args.calls.push((outer.key.clone(), Value::Built(of, parts)));
+    }
+}
+
+/// Checks that no more workers wait than there may be.
+fn check_spare(parts: &[Part], ctxt: &Ctxt) {
+    let count = |name: &str| parts.iter().find(|part| part.word == name).map(|part| &part.value);
+    if let (Some(Value::Count(spare, span)), Some(Value::Count(max, _))) = (count("spare"), count("max"))
+        && spare > max
+    {
+        ctxt.error(*span, format!("`spare` takes a number from 0 to `max`, which is {max}, found `{spare}`"));
     }
 }
 
@@ -374,7 +346,6 @@ fn check_word(args: &mut Args, key: &'static Key, outer: &Item, item: &Item, wor
             args.calls
                 .extend(checker.paths(value).into_iter().map(|value| (outer.key.clone(), right(value))));
         }
-        (Shape::Counts(_), Form::Value(value)) => drop(checker.count(value, 0)),
         _ => ctxt.error(item.key.span(), format!("`{word}` needs a value, as in `{}`", key.sample)),
     }
 }

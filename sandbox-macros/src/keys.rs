@@ -50,8 +50,8 @@ pub enum Shape {
     Size { unlimited: bool },
     /// `= 16`, at least this.
     Count { least: u64 },
-    /// `(key = 16, ...)`.
-    Counts(&'static [&'static str]),
+    /// `(word = 16, ...)`; the words, each with the least that it takes: the methods of the runtime's type of this name.
+    Counts(&'static str, &'static [(&'static str, u32)]),
     /// `= "LANG"`, a list, or an expression.
     Names,
     /// `= "word"`; the words, each with its variant in the runtime's type of this name.
@@ -60,7 +60,7 @@ pub enum Shape {
     FunctionName,
     /// `= EXPR` that is a policy.
     Policy,
-    /// `= path` of a function.
+    /// `= path` of a `fn()`.
     Function,
     /// `= path` of this crate.
     Crate,
@@ -83,6 +83,8 @@ pub struct Key {
     pub placements: &'static [Placement],
     /// Only for `#[sandboxed::test]`.
     pub test: bool,
+    /// Only for what may be called more than once: neither `main` nor a test.
+    pub repeated: bool,
     pub status: Status,
     /// An attribute's content that uses it.
     pub sample: &'static str,
@@ -100,7 +102,7 @@ const fn key(
     placements: &'static [Placement],
     sample: &'static str,
 ) -> Key {
-    Key { name, shape, placements, test: false, status: Enforced, sample }
+    Key { name, shape, placements, test: false, repeated: false, status: Enforced, sample }
 }
 
 const fn later(key: Key, missing: &'static str) -> Key {
@@ -109,6 +111,10 @@ const fn later(key: Key, missing: &'static str) -> Key {
 
 const fn test_only(key: Key) -> Key {
     Key { test: true, ..key }
+}
+
+const fn repeated(key: Key) -> Key {
+    Key { repeated: true, ..key }
 }
 
 /// Every key, in the order of the documentation.
@@ -139,6 +145,8 @@ pub const KEYS: &[Key] = &[
     key("namespaces", Shape::Flag, WORKER, "namespaces"),
     key("env", Shape::Names, WORKER, r#"env = ["LANG"]"#),
     key("stdio", Shape::Choice("Stdio", STDIO), WORKER, r#"stdio = "null""#),
+    repeated(key("workers", Shape::Counts("Workers", WORKERS), WORKER, "workers(spare = 2)")),
+    repeated(key("warm", Shape::Function, WORKER, "warm = prepare")),
     key("fallible", Shape::FunctionName, ANYWHERE, "fallible = try_decode"),
     key("policy", Shape::Policy, ANYWHERE, "policy = POLICY"),
     key(
@@ -149,11 +157,6 @@ pub const KEYS: &[Key] = &[
     ),
     key("crate", Shape::Crate, ANYWHERE, "crate = my::sandboxed"),
     test_only(key("unenforceable", Shape::Choice("", UNENFORCEABLE), ANYWHERE, r#"unenforceable = "skip""#)),
-    later(key("warm", Shape::Function, WORKER, "warm = prepare"), "workers have no template to warm"),
-    later(
-        key("workers", Shape::Counts(&["reuse", "spare", "max"]), WORKER, "workers(spare = 2)"),
-        "every call starts a worker of its own",
-    ),
     later(
         key("log", Shape::Words("Log", LOG), ANYWHERE, "log(new_exec_on)"),
         "audit flags are not passed to the kernel",
@@ -199,6 +202,8 @@ const PRESETS: &[(&str, &str)] = &[
 const STDIO: &[(&str, &str)] =
     &[("relay", "Relay"), ("null", "Null"), ("capture", "Capture"), ("inherit", "Inherit")];
 
+const WORKERS: &[(&str, u32)] = &[("reuse", 1), ("spare", 0), ("max", 1)];
+
 const THREAD_SYNC: &[(&str, &str)] = &[("signal", "Signal")];
 
 const UNENFORCEABLE: &[(&str, &str)] = &[("skip", "Skip"), ("fail", "Fail")];
@@ -219,7 +224,7 @@ pub fn home(word: &str) -> Option<&'static str> {
     KEYS.iter()
         .find(|key| match key.shape {
             Shape::Words(_, words) => words.iter().any(|(known, _)| *known == word),
-            Shape::Counts(words) => words.contains(&word),
+            Shape::Counts(_, words) => words.iter().any(|(known, _)| *known == word),
             _ => false,
         })
         .map(|key| key.name)

@@ -3,7 +3,7 @@
 //! | read for | file |
 //! |---|---|
 //! | the keys | `keys`, a table |
-//! | the attribute, parsed and checked | `args`, `values`, `quantity`, `policy_file` |
+//! | the attribute, parsed and checked | `items`, `args`, `values`, `quantity`, `policy_file` |
 //! | the function, parsed and checked | `function`, `types` |
 //! | mistakes, all of them at once | `ctxt`, and `fallback` for what then stands in the function's place |
 //! | what the function becomes | `expand`, `body` |
@@ -16,6 +16,7 @@ mod ctxt;
 mod expand;
 mod fallback;
 mod function;
+mod items;
 mod keys;
 mod policy_file;
 mod quantity;

@@ -88,6 +88,7 @@ fn mistakes_in_keys() {
         ("tcp_bnd = 80", "unknown key `tcp_bnd`; did you mean `tcp_bind`?"),
         ("zebra", "unknown key `zebra`; the documentation of the attribute lists the keys"),
         ("udp", "`udp` goes into `allow(...)`: write `allow(udp)`"),
+        ("reuse = 2", "`reuse` goes into `workers(...)`: write `workers(reuse = ...)`"),
         ("dns", "`dns` goes into `preset(...)`: write `preset(dns)`"),
         ("make_dir = \"/x\"", "`make_dir` goes into `fs(...)`: write `fs(make_dir = ...)`"),
         ("allow(upd)", "unknown word `upd` in `allow`; did you mean `udp`?"),
@@ -106,6 +107,15 @@ fn mistakes_in_keys() {
         ("thread, thread", "`thread` is written twice"),
         ("strict, best_effort", "`best_effort` contradicts `strict`; keep one"),
         ("strict, strict", "duplicate key `strict`"),
+        ("workers(reuse = 2), workers(max = 3)", "duplicate key `workers`; write one `workers(..., ...)`"),
+        ("workers(reuse = 2, reuse = 3)", "`reuse` is listed twice in `workers`"),
+        ("workers(spares = 1)", "unknown word `spares` in `workers`; did you mean `spare`?"),
+        ("workers(cpu = 1)", "unknown word `cpu` in `workers`; it takes reuse, spare, max"),
+        ("workers(reuse)", "`reuse` needs a value, as in `workers(spare = 2)`"),
+        ("workers = 5", "`workers` takes parentheses, as in `workers(spare = 2)`"),
+        ("workers()", "`workers()` is empty; leave it out"),
+        ("thread, workers(max = 1)", "`thread` cannot give `workers`; only `process` can"),
+        ("in_place, warm = prepare", "`in_place` cannot give `warm`; only `process` can"),
         ("strict = true", "`strict` takes no value; write it alone"),
         ("thread(1)", "`thread` takes no value; write it alone"),
         ("allow(udp = 1)", "`udp` takes no value; write it alone"),
@@ -131,6 +141,10 @@ fn mistakes_in_keys() {
             "unenforceable = \"skip\"",
             "`unenforceable` is for tests; use `#[sandboxed::test(unenforceable = ...)]`",
         ),
+        ("warm = 5", "`warm` takes the path of a function, as in `warm = prepare`"),
+        ("warm = || ()", "`warm` takes the path of a function, as in `warm = prepare`"),
+        ("warm = prepare()", "`warm` takes the path of a function, as in `warm = prepare`"),
+        ("warm(prepare)", "`warm` takes its value behind `=`, as in `warm = prepare`"),
         ("crate = 5", "`crate` takes the path of this crate, as in `crate = my::sandboxed`"),
         ("policy = 5", "`policy` takes a `Policy`, or the path of a policy file in quotes, found `5`"),
         (
@@ -205,6 +219,19 @@ fn mistakes_in_values() {
         ("threads = 0", "`threads` takes a number from 1, found `0`"),
         ("namespaces = 1", "`namespaces` takes no value; write it alone"),
         ("threads = \"2\"", "`threads` takes a number from 1, found `\"2\"`"),
+        ("workers(reuse = 0)", "`reuse` takes a number from 1 to 4294967295, found `0`"),
+        ("workers(max = 0)", "`max` takes a number from 1 to 4294967295, found `0`"),
+        ("workers(spare = -1)", "`spare` takes a number from 0 to 4294967295, found `-1`"),
+        ("workers(max = 4294967296)", "`max` takes a number from 1 to 4294967295, found `4294967296`"),
+        ("workers(reuse = \"2\")", "`reuse` takes a number from 1 to 4294967295, found `\"2\"`"),
+        (
+            "workers(spare = 4, reuse = 2, max = 3)",
+            "`spare` takes a number from 0 to `max`, which is 3, found `4`",
+        ),
+        (
+            "workers(reuse = n), cpu = \"1s\"",
+            "`cpu` counts the whole life of a worker, which so serves one call; leave `reuse` out, or limit `timeout` instead of `cpu`",
+        ),
         ("env = [\"A=B\"]", "`env` takes the name of a variable, found `A=B`"),
         ("env = 5", "`env` takes the name of a variable, found `5`"),
         ("env = [\"A\", \"A\"]", "`A` is listed twice in `env`"),
@@ -218,16 +245,11 @@ fn mistakes_in_values() {
 
 #[test]
 fn keys_of_later_versions_are_checked_all_the_same() {
-    for (attribute, expected) in [
-        ("workers(spares = 1)", "unknown word `spares` in `workers`; did you mean `spare`?"),
-        ("log(same)", "unknown word `same` in `log`; it takes same_exec_off, new_exec_on, subdomains_off"),
-        ("warm = 5", "`warm` takes a function, found `5`"),
-    ] {
-        let found = mistakes(attribute);
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert_eq!(found[0], expected);
-        assert!(found[1].starts_with("this version of sandboxed cannot enforce"), "{found:?}");
-    }
+    let found = mistakes("log(same)");
+    assert_eq!(found.len(), 2, "{found:?}");
+    let expected = "unknown word `same` in `log`; it takes same_exec_off, new_exec_on, subdomains_off";
+    assert_eq!(found[0], expected);
+    assert!(found[1].starts_with("this version of sandboxed cannot enforce"), "{found:?}");
 }
 
 #[test]
@@ -294,6 +316,8 @@ fn mistakes_of_functions() {
         ("async fn main() {}", "`main` is async and no attribute starts a runtime for it"),
         ("#[allow(unused)] async fn main() {}", "`main` is async and no attribute starts a runtime for it"),
         ("#[tokio::main] async fn main() {}", ""),
+        ("workers(max = 1) | fn main() {}", "`main` runs once; `workers` has no use here, leave it out"),
+        ("process, warm = prepare | fn main() {}", "`main` runs once; `warm` has no use here, leave it out"),
         ("fallible = g | fn main() {}", "nothing calls `main`"),
         ("thread, fallible = g | fn f() -> impl Tr {}", "`fallible` needs the type that is returned"),
         ("in_place, fallible = g | async fn f() {}", "`fallible` cannot add an `async fn` yet"),
@@ -358,10 +382,29 @@ fn mistakes_of_tests() {
         ),
         ("", "fn t(x: u8) {}", "a test takes no arguments"),
         ("", "#[test] fn t() {}", "`#[sandboxed::test]` makes the function a test; leave this `test` out"),
+        ("workers(spare = 1)", item, "a test runs once; `workers` has no use here, leave it out"),
+        ("warm = prepare", item, "a test runs once; `warm` has no use here, leave it out"),
         ("fallible = g", item, "nothing calls a test; `fallible` has no use here"),
     ] {
         assert_eq!(messages(attribute, item, true), [expected], "{attribute}");
     }
+}
+
+#[test]
+fn workers_and_warm_are_written_down() {
+    let text =
+        expansion("workers(max = most(n), spare = 0), warm = tables::prepare", "fn f(n: u32) {}", false);
+    let text = text.to_string();
+    for part in [
+        quote!(.workers(::sandboxed::__private::Workers::new().max(most(n)).spare(0))),
+        quote!(policy: ::core::option::Option::None),
+        quote!(let __warm: fn() = tables::prepare; ::core::option::Option::Some(__warm)),
+    ] {
+        assert!(text.contains(&part.to_string()), "{part}: {text}");
+    }
+    let text = expansion("workers(reuse = 2)", "fn f(n: u32) {}", false).to_string();
+    let none = quote!(policy: ::core::option::Option::Some(__policy), warm: ::core::option::Option::None,);
+    assert!(text.contains(&none.to_string()), "{text}");
 }
 
 /// A package's directory is that of this one here.
@@ -448,8 +491,14 @@ fn policies_are_listed_where_they_are_constant() {
         text.contains("fn __policy ()")
     };
     let item = "fn f<T, const N: usize>((dir, _): (PathBuf, u8)) {}";
-    let constants =
-        ["", "read = \"/usr\"", "tcp_bind = PORT", "read = std::env::temp_dir()", "policy = BASE"];
+    let constants = [
+        "",
+        "read = \"/usr\"",
+        "tcp_bind = PORT",
+        "workers(max = MOST)",
+        "read = std::env::temp_dir()",
+        "policy = BASE",
+    ];
     let file = format!("policy = \"{POLICY_FILES}/site.toml\"");
     let files = cfg!(feature = "policy-files").then_some(file.as_str());
     for attribute in constants.into_iter().chain(files) {
@@ -461,6 +510,7 @@ fn policies_are_listed_where_they_are_constant() {
         "read = optional(&dir)",
         "fs(refer = dir)",
         "tcp_bind = N",
+        "workers(spare = 1, max = N)",
         "read = T::DIR",
         "read = Self::DIR",
         "read = dirs()?",

@@ -4,11 +4,11 @@ use crate::args::Base;
 use crate::ctxt::Ctxt;
 use crate::policy_file;
 use crate::quantity;
-use proc_macro2::Span;
+use proc_macro2::{Ident, Span};
 use sandboxed_config::nearest;
 use std::ops::RangeInclusive;
 use syn::spanned::Spanned;
-use syn::{BinOp, Expr, ExprBinary, ExprLit, ExprRange, ExprUnary, Lit, LitStr, RangeLimits};
+use syn::{BinOp, Expr, ExprBinary, ExprLit, ExprPath, ExprRange, ExprUnary, Lit, LitStr, RangeLimits};
 
 /// One argument of a builder method of `Policy`.
 pub enum Value {
@@ -18,12 +18,21 @@ pub enum Value {
     Port(u16, Span),
     Ports(RangeInclusive<u16>, Span),
     Nanoseconds(u64, Span),
-    /// Bytes, or things that are counted.
-    Number(u64, Span),
+    Bytes(u64, Span),
+    /// Of the type that the method takes.
+    Count(u64, Span),
     /// A variant (the second) of a type of the runtime (the first).
     Variant(&'static str, &'static str, Span),
     /// A Landlock right before a path.
     Right(String, Box<Value>),
+    /// A type of the runtime, made by its builder methods.
+    Built(&'static str, Vec<Part>),
+}
+
+/// A builder method and its argument.
+pub struct Part {
+    pub word: Ident,
+    pub value: Value,
 }
 
 /// Checks the values of one key.
@@ -199,13 +208,13 @@ impl Checker<'_> {
             }
             Some(Literal::Str(text)) => {
                 let bytes = self.quantity(&text, quantity::bytes, unlimited.then_some("unlimited"))?;
-                Some(Value::Number(bytes, text.span()))
+                Some(Value::Bytes(bytes, text.span()))
             }
             Some(other) => self
-                .whole(&other, 1, "a size such as `\"256MiB\"`")
-                .map(|bytes| Value::Number(bytes, other.span())),
+                .whole(&other, 1..=u64::MAX, "a size such as `\"256MiB\"`")
+                .map(|bytes| Value::Bytes(bytes, other.span())),
             None => match arithmetic(value) {
-                Some(Some(bytes)) if bytes > 0 => Some(Value::Number(bytes, value.span())),
+                Some(Some(bytes)) if bytes > 0 => Some(Value::Bytes(bytes, value.span())),
                 Some(_) => {
                     self.ctxt.error_at(value, format!("`{}` takes from 1 to {} bytes", self.key, u64::MAX));
                     None
@@ -233,17 +242,21 @@ impl Checker<'_> {
         parse(&value).map_err(|mistake| self.ctxt.error(text.span(), mistake)).ok()
     }
 
-    /// A count of at least `least`.
-    pub fn count(&self, value: &Expr, least: u64) -> Option<Value> {
+    /// A count in this range.
+    pub fn count(&self, value: &Expr, range: RangeInclusive<u64>) -> Option<Value> {
         let Some(literal) = literal(value) else { return Some(Value::Expr(value.clone())) };
-        let number = self.whole(&literal, least, &format!("a number from {least}"))?;
-        Some(Value::Number(number, literal.span()))
+        let what = match range.clone().into_inner() {
+            (least, u64::MAX) => format!("a number from {least}"),
+            (least, most) => format!("a number from {least} to {most}"),
+        };
+        let number = self.whole(&literal, range, &what)?;
+        Some(Value::Count(number, literal.span()))
     }
 
-    fn whole(&self, number: &Literal, least: u64, what: &str) -> Option<u64> {
+    fn whole(&self, number: &Literal, range: RangeInclusive<u64>, what: &str) -> Option<u64> {
         if let Literal::Other(Lit::Int(int), false) = number
             && let Ok(value) = int.base10_parse::<u64>()
-            && value >= least
+            && range.contains(&value)
         {
             return Some(value);
         }
@@ -301,6 +314,18 @@ impl Checker<'_> {
         };
         let file = policy_file::read(&path);
         file.map(Base::File).map_err(|mistake| self.ctxt.error(path.span(), mistake)).ok()
+    }
+
+    /// The path of a function.
+    pub fn function(&self, value: &Expr) -> Option<ExprPath> {
+        match peel(value) {
+            Expr::Path(path) => Some(path.clone()),
+            _ => {
+                let message = format!("`{0}` takes the path of a function, as in `{0} = prepare`", self.key);
+                self.ctxt.error_at(value, message);
+                None
+            }
+        }
     }
 
     /// No literal can be what the key takes.

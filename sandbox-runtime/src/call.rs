@@ -23,6 +23,8 @@ pub struct Call<'i> {
 pub(crate) trait Caller {
     /// The arguments are there, the body begins.
     fn begun(&mut self);
+    /// Whether it has the file that came for the result.
+    fn has_result_file(&self) -> bool;
     /// The body's result.
     fn returned(&mut self, message: &Outgoing<'_>);
     /// The exit code of `fn main`.
@@ -54,7 +56,7 @@ impl<'i> Call<'i> {
         &mut self,
         put: impl FnOnce(&mut Outgoing<'v>) -> Result<(), CodecError>,
     ) -> Result<(), CodecError> {
-        let mut message = Outgoing::new();
+        let mut message = Outgoing::answer(self.caller.has_result_file());
         put(&mut message)?;
         self.caller.returned(&message);
         Ok(())
@@ -88,8 +90,9 @@ pub fn process<'v, A>(
 ) -> Result<A, Error> {
     let mut message = Outgoing::new();
     put(&mut message).map_err(|error| placement::cannot_encode(function, &error))?;
-    let answer = placement::process::call(function, &policy, entry, &message)?;
-    let mut answer = Incoming::new(&answer, Vec::new());
+    let mut answer = placement::process::call(function, &policy, entry, &message)?;
+    let (bulk, result) = (answer.bulk.as_deref_mut(), answer.result.take());
+    let mut answer = Incoming::new(&answer.stream, Vec::new()).with_bulk(bulk).with_result(result);
     let taken = take(&mut answer).and_then(|value| answer.finish().map(|()| value));
     taken.map_err(|error| placement::bad_data(function, error.to_string()))
 }

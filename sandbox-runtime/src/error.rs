@@ -86,6 +86,13 @@ pub enum ErrorKind {
         /// The limit.
         limit: Duration,
     },
+    /// As many workers ran as `workers(max = ...)` allows, for as long as the call may take.
+    Busy {
+        /// How many there may be.
+        max: usize,
+        /// How long the call waited for one.
+        waited: Duration,
+    },
     /// The forkserver ended during the call, and the worker with it: somebody killed it.
     Abandoned,
     /// The worker sent something that is no result.
@@ -268,6 +275,11 @@ impl Error {
         matches!(self.kind(), ErrorKind::TimedOut { .. })
     }
 
+    /// Whether no worker became free in time.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Busy { .. })
+    }
+
     /// Whether the processor time was used up.
     pub fn is_cpu_time_exceeded(&self) -> bool {
         matches!(self.kind(), ErrorKind::CpuTimeExceeded { .. })
@@ -347,6 +359,11 @@ impl fmt::Display for Text<'_> {
                 "sandboxed `{function}` used more processor time than its `cpu` of {}",
                 crate::policy::duration(*limit)
             ),
+            ErrorKind::Busy { max, waited } => write!(
+                f,
+                "sandboxed `{function}` found all of its {max} workers busy for {}",
+                crate::policy::duration(*waited)
+            ),
             ErrorKind::Abandoned => {
                 write!(f, "sandboxed `{function}` was given up: the forkserver ended during the call")
             }
@@ -381,7 +398,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Keeps the kind where `io` has one (`TimedOut`, `QuotaExceeded`, `Unsupported`, `InvalidData`, `InvalidInput`, that of a path
+/// Keeps the kind where `io` has one (`TimedOut`, `QuotaExceeded`, `ResourceBusy`, `Unsupported`, `InvalidData`, `InvalidInput`, that of a path
 /// that cannot be opened); the [`Error`] is inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
@@ -390,6 +407,7 @@ impl From<Error> for io::Error {
             ErrorKind::Unenforceable(_) => io::ErrorKind::Unsupported,
             ErrorKind::TimedOut { .. } => io::ErrorKind::TimedOut,
             ErrorKind::CpuTimeExceeded { .. } => io::ErrorKind::QuotaExceeded,
+            ErrorKind::Busy { .. } => io::ErrorKind::ResourceBusy,
             ErrorKind::BadData { .. } => io::ErrorKind::InvalidData,
             ErrorKind::Encode { .. } => io::ErrorKind::InvalidInput,
             ErrorKind::Grant { cause, .. } => of_errno(cause).unwrap_or(io::ErrorKind::Other),

@@ -1,13 +1,16 @@
 //! The runtime of the crate `sandboxed`, which re-exports what is for users; see there.
 //!
-//! The modules in the order of a call: [`call`] finds the placement, [`registry`] lists the functions of the
-//! binary, [`policy`] and [`plan`](mod@plan) are data and pure functions, `placement` runs the call (over `forkserver` and
-//! `pool` in a process), `enforce` locks, `worker` runs the body, [`codec`] and [`wire`] carry values, `outcome`
-//! reads the end, [`error`] names it. `sys` is the only place with `unsafe`. Dependencies point down this list.
+//! The modules in the order of a call: [`map()`] makes many at once, [`call`] finds the placement, [`registry`] lists
+//! the functions of the binary, [`policy`] and [`plan`](mod@plan) are data and pure functions, `placement` runs the call
+//! (over `forkserver` and `pool` in a process), `enforce` locks, `worker` runs the body, [`codec`] and [`wire`] carry
+//! values, `outcome` reads the end, [`error`] names it. `sys` is the only place with `unsafe`. Dependencies point down
+//! this list.
 
 // First for its macro; last in the order of a call.
 #[macro_use]
 mod sys;
+
+mod map;
 
 pub mod call;
 pub mod registry;
@@ -29,6 +32,7 @@ mod limit;
 
 mod worker;
 
+mod bytes;
 pub mod codec;
 pub mod wire;
 
@@ -42,12 +46,16 @@ pub mod denial;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use bytes::{Bytes, BytesMut};
 pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
 pub use kernel::{kernel, kernel_for};
+pub use map::{Map, Progress, Results, map};
 pub use plan::{
     Capability, Erratum, Kernel, Layer, Limits, Lost, Placement, Plan, Promise, Unenforceable, plan,
 };
-pub use policy::{Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, optional};
+pub use policy::{
+    Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, Workers, optional,
+};
 pub use registry::{Function, functions};
 #[cfg(feature = "policy-files")]
 pub use sandboxed_config::PolicyFileError;
@@ -80,9 +88,10 @@ pub mod __private {
     pub use crate::codec::*;
     pub use crate::denial::{Denied, assert_denied, errno, pick_path};
     pub use crate::registry::FUNCTIONS;
+    pub use crate::worker::{forge_reply, reply_memory};
     pub use crate::{
         Access, Allow, Error, Function, Memory, Placement, Policy, Preset, Stdio, ThreadSync, Timeout,
-        optional,
+        Workers, optional,
     };
     pub use linkme;
 }

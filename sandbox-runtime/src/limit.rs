@@ -25,17 +25,16 @@ pub(crate) fn note_mapped() {
     MAPPED.store(page.saturating_mul(pages), Ordering::Relaxed);
 }
 
-/// Sets all of them; `handed_over` are the descriptors that the body finds beside the worker's own.
-pub(crate) fn apply(limits: &Limits, handed_over: &VecDeque<OwnedFd>) -> io::Result<()> {
+/// Sets all of them but that of [descriptors](OpenFiles). The channel has a window of so many bytes.
+pub(crate) fn apply(limits: &Limits, window: usize) -> io::Result<()> {
     // 0 would not keep a core dump from a program that the kernel starts for it (core(5)).
     set(Resource::Core, 1)?;
     // In whole seconds, as the kernel counts; finer, the forkserver does.
     let seconds = limits.cpu.map(|limit| limit.as_secs().saturating_add(1));
-    let open_files = limits.open_files.map(|most| first_too_many(most, handed_over));
+    let mapped = MAPPED.load(Ordering::Relaxed).saturating_add(crate::wire::mapped(window) as u64);
     let limits = [
-        (Resource::As, limits.memory.map(|most| most.saturating_add(MAPPED.load(Ordering::Relaxed)))),
+        (Resource::As, limits.memory.map(|most| most.saturating_add(mapped))),
         (Resource::Cpu, seconds),
-        (Resource::Nofile, open_files),
         (Resource::Fsize, limits.file_size),
         (Resource::Sigpending, limits.memory.map(|_| PENDING)),
     ];
@@ -46,6 +45,31 @@ pub(crate) fn apply(limits: &Limits, handed_over: &VecDeque<OwnedFd>) -> io::Res
         }
     }
     Ok(())
+}
+
+/// The limit of descriptors for a call, soft and hard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenFiles {
+    soft: u64,
+    hard: u64,
+}
+
+impl OpenFiles {
+    /// `handed_over` are those that its body finds beside the worker's own. A call that is not the last leaves room for as
+    /// many as the next may bring.
+    pub(crate) fn new(limits: &Limits, handed_over: &VecDeque<OwnedFd>, last: bool) -> Option<OpenFiles> {
+        let most = first_too_many(limits.open_files?, handed_over);
+        let next = if last { 0 } else { 1 + crate::wire::MOST_FDS as u64 };
+        Some(OpenFiles { soft: most.saturating_add(u64::from(!last)), hard: most.saturating_add(next) })
+    }
+
+    /// What is lower already stays.
+    pub(crate) fn set(self) -> io::Result<()> {
+        let present = getrlimit(Resource::Nofile).maximum;
+        let [current, maximum] =
+            [self.soft, self.hard].map(|most| Some(present.map_or(most, |present| present.min(most))));
+        Ok(setrlimit(Resource::Nofile, Rlimit { current, maximum })?)
+    }
 }
 
 /// Soft and hard in one. A limit that is lower already stays: only privileges could raise it.

@@ -1,9 +1,11 @@
 //! From what was seen of a call to its result.
 
+use crate::bytes::result::ResultFile;
 use crate::error::{Error, ErrorKind, Hint, Ran};
 use crate::forkserver::{End, Report};
 use crate::plan::Plan;
 use crate::registry::Function;
+use crate::sys::plain::Buffer;
 use crate::wire::{Frame, Kind, Relay, Transcript};
 use crate::worker::{PANICKED, PanicNote, Refusal};
 use std::time::Duration;
@@ -17,11 +19,21 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) is_program: bool,
 }
 
+/// An encoded result.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) stream: Buffer,
+    /// Its long byte strings, where they came apart.
+    pub(crate) bulk: Option<Vec<Buffer>>,
+    /// The file that the worker had for it.
+    pub(crate) result: Option<ResultFile>,
+}
+
 /// How a call ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The encoded result.
-    Returned(Vec<u8>),
+    Returned(Answer),
     /// The exit code of `fn main`.
     Exit(i32),
 }
@@ -43,7 +55,7 @@ impl Circumstances<'_> {
             return Err(bad(error.to_string()));
         }
         if let Some(frame) = transcript.ending {
-            return self.of_frame(frame, transcript.begun);
+            return self.of_frame(frame, transcript.bulk, transcript.begun);
         }
         if transcript.stuck {
             return Err(self.timed_out());
@@ -54,9 +66,11 @@ impl Circumstances<'_> {
         }
     }
 
-    fn of_frame(&self, frame: Frame, begun: bool) -> Result<Outcome, ErrorKind> {
-        match (frame.kind, frame.payload.as_slice()) {
-            (Kind::Returned, _) => Ok(Outcome::Returned(frame.payload)),
+    fn of_frame(&self, frame: Frame, bulk: Vec<Buffer>, begun: bool) -> Result<Outcome, ErrorKind> {
+        match (frame.kind, &*frame.payload) {
+            (Kind::Returned, _) => {
+                Ok(Outcome::Returned(Answer { stream: frame.payload, bulk: Some(bulk), result: None }))
+            }
             (Kind::ExitCode, [code]) => Ok(Outcome::Exit(i32::from(*code))),
             (Kind::Unsendable, text) => {
                 Err(ErrorKind::Encode { what: String::from_utf8_lossy(text).into_owned() })

@@ -20,6 +20,9 @@ pub struct Function {
     pub attribute: &'static str,
     /// The policy; `None` where it depends on the arguments of a call.
     pub policy: Option<fn() -> Policy>,
+    /// What `warm` names: runs once, before any call, in the locked template from which the function's workers are
+    /// forked, so that what it makes is in every worker. `None` where the attribute names none.
+    pub warm: Option<fn()>,
 }
 
 /// Filled by the linker, one entry for each `#[sandboxed]`.

@@ -1,33 +1,36 @@
-//! In a worker, from the fork to the end: reads the job, locks itself, decodes, calls, catches, encodes, exits.
+//! In a template and its workers, from the fork to the end: locks itself, waits for a call, decodes, calls, catches,
+//! encodes, and exits or waits again.
 
+use crate::bytes::result;
 use crate::call::{Call, Caller, Entry};
-use crate::codec::{Incoming, Outgoing};
-use crate::enforce::{Enforced, LockError};
+use crate::codec::{CodecError, Incoming, Outgoing};
+use crate::enforce::{Enforced, LockError, Locks, Recipe, WorkerPins};
 use crate::error::Cause;
 use crate::forkserver::HasNamespaces;
-use crate::limit;
+use crate::limit::{self, OpenFiles};
+use crate::plan::Limits;
 use crate::sys::image::Image;
 use crate::sys::{self, process};
-use crate::wire::{self, Job, Kind, Received};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::wire::{self, Files, Head, Kind, Replies, Requests, Setup};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec};
 use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid, Signal};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ffi::CString;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
-/// Where a worker replies; the numbers below are its stdio.
-const REPLY: i32 = 3;
-/// Where it reads its job, until it has.
+/// Where a worker rings for its host; the numbers below are its stdio.
+const BELL: i32 = 3;
+/// Where descriptors come: until the last call has, if it is known to be the last.
 const JOB: i32 = 4;
 /// What a program whose `main` panicked exits with.
 pub(crate) const PANICKED: i32 = 101;
-
 /// Why a body did not begin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Refusal {
@@ -36,6 +39,10 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    fn of(what: &str) -> Refusal {
+        Refusal { what: what.into(), cause: None }
+    }
+
     fn new(what: &str) -> impl FnOnce(io::Error) -> Refusal {
         move |error| Refusal { what: format!("{what}: {error}"), cause: Some(error.into()) }
     }
@@ -48,28 +55,206 @@ pub(crate) struct PanicNote {
     pub(crate) location: Option<String>,
 }
 
-/// The life of a worker, in the process that was just forked by `parent`.
-pub(crate) fn run(channels: [OwnedFd; 2], parent: Pid) -> ! {
-    let Ok([job, reply]) = detach(&channels, parent) else { process::exit_now(1) };
-    // Open as long as the process: the panic hook finds it too, without another descriptor.
-    let reply: &'static OwnedFd = Box::leak(Box::new(reply));
-    let received = Received::from_channel(job.as_fd());
-    drop(job);
-    let refusal = match received.map_err(|error| Refusal { what: error.to_string(), cause: None }) {
-        Ok(received) => match settle_in(received, parent) {
-            Ok(ready) => ready.run(reply.as_fd()),
-            Err(refusal) => refusal,
-        },
-        Err(refusal) => refusal,
-    };
-    refuse(reply.as_fd(), &refusal)
+/// What a template hands to every worker that it forks.
+pub(crate) struct Prepared {
+    setup: Setup,
+    forkserver: Pid,
+    directory: Option<OwnedFd>,
+    /// What is left to lock; or what every call is told instead.
+    locks: Result<Locks, Refusal>,
+    /// Of that, what binds workers of this template.
+    pins: Option<WorkerPins>,
+}
+
+/// What leads to one worker after the other.
+pub(crate) struct Openings {
+    pub(crate) files: Files,
+    pub(crate) bell: OwnedFd,
+    pub(crate) job: OwnedFd,
+    pub(crate) stdio: Vec<OwnedFd>,
+}
+
+impl Prepared {
+    /// Locks the template as far as its workers have it in common. The descriptors are those of the setup.
+    pub(crate) fn new(setup: Setup, fds: VecDeque<OwnedFd>, forkserver: Pid) -> Prepared {
+        let mut prepared = Prepared {
+            setup,
+            forkserver,
+            directory: None,
+            locks: Err(Refusal::of("nothing is locked")),
+            pins: None,
+        };
+        prepared.locks = prepared.lock(fds);
+        let parents = [rustix::process::getpid(), forkserver];
+        prepared.pins = prepared.locks.as_ref().ok().and_then(|locks| locks.pins(parents));
+        prepared
+    }
+
+    /// Whether stdout and stderr are pipes of the workers' own.
+    pub(crate) fn has_own_streams(&self) -> bool {
+        self.setup.own_streams
+    }
+
+    /// How many descriptors lead to a worker.
+    pub(crate) fn descriptors(&self) -> usize {
+        if self.setup.program { 8 } else { 7 }
+    }
+
+    pub(crate) fn window(&self) -> usize {
+        self.setup.window
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.setup.limits
+    }
+
+    fn lock(&mut self, mut fds: VecDeque<OwnedFd>) -> Result<Locks, Refusal> {
+        let setup = &self.setup;
+        let mut take = |count: usize| -> Result<Vec<OwnedFd>, Refusal> {
+            let missing = || Refusal::of("a descriptor of the host's message is missing");
+            (0..count).map(|_| fds.pop_front().ok_or_else(missing)).collect()
+        };
+        self.directory = take(usize::from(setup.directory))?.pop();
+        let ruleset = take(usize::from(setup.ruleset))?.pop();
+        let recipe =
+            setup.recipe.clone().map(|plan| take(plan.paths.len()).map(|paths| Recipe { plan, paths }));
+        let mut locks = Locks {
+            ruleset,
+            recipe: recipe.transpose()?,
+            filter: setup.filter.clone(),
+            namespaces: setup.namespaces.clone(),
+            capabilities: setup.capabilities.clone(),
+        };
+        rustix::process::chdir("/").map_err(|errno| Refusal::new("working directory")(errno.into()))?;
+        let name = setup.function.rsplit("::").next().unwrap_or_default();
+        // For `ps` alone.
+        drop(CString::new(name).map(|name| rustix::thread::set_name(&name)));
+        if !setup.program {
+            std::panic::set_hook(Box::new(note_panic));
+        }
+        locks.make_ruleset().map_err(refused)?;
+        if locks.namespaces.is_some() && setup.warm.is_some() {
+            return Err(Refusal::of(
+                "`warm` runs in a locked template, and with `namespaces` each worker locks itself",
+            ));
+        }
+        let tasks = rustix::fs::open("/proc/self/task", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        if locks.namespaces.is_none() {
+            self.hide().map_err(Refusal::new("sigaction, prctl"))?;
+            locks.close_template(setup.warm.is_some()).map_err(refused)?;
+        }
+        setup.warm.map_or(Ok(()), |offset| warm(offset, tasks.ok()))?;
+        Ok(locks)
+    }
+
+    /// No stranger looks into it, nor does a program that the kernel hands core dumps to. What is not dumpable belongs to
+    /// root in `/proc`, and so could not look at itself there.
+    fn hide(&self) -> io::Result<()> {
+        if !self.setup.grants_proc {
+            rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        }
+        if !self.setup.directory {
+            sys::seccomp::answer_fstat()?;
+        }
+        Ok(())
+    }
+
+    /// Everything between the fork and the first call. Descriptors are at their numbers already.
+    fn settle_in(
+        &mut self,
+        stdio: &[OwnedFd],
+        kept: &[&OwnedFd],
+        parents: [Pid; 2],
+    ) -> Result<Enforced, Refusal> {
+        self.take_stdio(stdio).map_err(Refusal::new("stdio"))?;
+        if let Some(directory) = &self.directory {
+            rustix::process::fchdir(directory)
+                .map_err(|errno| Refusal::new("working directory")(errno.into()))?;
+        }
+        let locks = self.locks.as_ref().map_err(Clone::clone)?;
+        // Ahead of what hides it: who is not dumpable may not say who is who in a namespace.
+        locks.enter_namespaces().map_err(refused)?;
+        if locks.namespaces.is_some() {
+            self.hide().map_err(Refusal::new("sigaction, prctl"))?;
+        }
+        let enforced = match locks.namespaces {
+            Some(_) => {
+                process::close_all_but(&kept.iter().copied().chain(&locks.ruleset).collect::<Vec<_>>())
+                    .map_err(Refusal::new("close_range"))?;
+                limit::apply(&self.setup.limits, self.setup.window).map_err(Refusal::new("setrlimit"))?;
+                locks.close_worker(parents).map_err(refused)?
+            }
+            None => {
+                limit::apply(&self.setup.limits, self.setup.window).map_err(Refusal::new("setrlimit"))?;
+                locks.close_child_of_template(self.pins.as_ref()).map_err(refused)?
+            }
+        };
+        process::close_all_but(kept).map_err(Refusal::new("close_range"))?;
+        Ok(enforced)
+    }
+
+    fn take_stdio(&self, stdio: &[OwnedFd]) -> io::Result<()> {
+        if !self.setup.program {
+            process::dup_to(nothing_to_read()?.as_fd(), 0)?;
+        }
+        let first = if self.setup.program { 0 } else { 1 };
+        (first..).zip(stdio).try_for_each(|(number, fd)| process::dup_to(fd.as_fd(), number))
+    }
+}
+
+/// A function's stdin. An open file for all workers would carry its flags and locks from one call into the next. Where
+/// /dev/null is out of reach (behind the filter, or after `in_place`), a pipe that nobody writes to.
+fn nothing_to_read() -> io::Result<OwnedFd> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    Ok(null.or_else(|_| rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map(|(read, _)| read))?)
+}
+
+fn refused(error: LockError) -> Refusal {
+    let cause = error.cause.clone();
+    Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
+}
+
+/// Runs what is to be ready in every worker.
+fn warm(offset: u64, tasks: Option<OwnedFd>) -> Result<(), Refusal> {
+    let warm = Image::ours().and_then(|image| image.function_at::<fn()>(offset));
+    let warm = warm.ok_or_else(|| Refusal::of("no function to warm up with at that offset"))?;
+    catch_unwind(warm).map_err(|payload| {
+        let what = format!("`warm` panicked: {}", message_of(&*payload));
+        std::mem::forget(payload);
+        Refusal::of(&what)
+    })?;
+    match tasks.and_then(|tasks| process::threads_in(tasks.as_fd())) {
+        None => {
+            Err(Refusal::of("the threads that `warm` may have started cannot be counted: is /proc mounted?"))
+        }
+        Some(count @ 2..) => Err(Refusal::of(&format!(
+            "`warm` started {} threads, and a process with threads cannot be forked safely",
+            count - 1
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// As a process of its own: with a session, ended with its parent, and told of what loses its parent below it.
+pub(crate) fn begin_session(parent: Pid) -> io::Result<()> {
+    rustix::process::setsid()?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // A parent that died before the line above sends no signal.
+    if rustix::process::getppid() != Some(parent) {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    // Dispositions are those of the forkserver, which has reset them. Timers did not come along.
+    process::unblock_signals();
+    Ok(())
 }
 
 /// The life of a child that tries whether namespaces can be had.
 pub(crate) fn probe(answer: OwnedFd, parent: Pid) -> ! {
-    // As a worker: in its own session, with nothing of the forkserver's, and ended with it. It has no job to read.
-    let Ok(channels) = answer.try_clone().map(|spare| [spare, answer]) else { process::exit_now(1) };
-    let Ok([_spare, answer]) = detach(&channels, parent) else { process::exit_now(1) };
+    let ready = begin_session(parent).and_then(|()| process::close_all_but(&[&answer]));
+    if ready.is_err() {
+        process::exit_now(1);
+    }
     crate::enforce::probe_namespaces(|result| {
         let result: HasNamespaces = result.map_err(|error| error.to_string());
         // A host that is gone needs no answer, and a pipe takes so much at once.
@@ -78,127 +263,163 @@ pub(crate) fn probe(answer: OwnedFd, parent: Pid) -> ! {
     })
 }
 
-/// Keeps the channels and nothing else of the forkserver's.
-fn detach([job, reply]: &[OwnedFd; 2], parent: Pid) -> io::Result<[OwnedFd; 2]> {
-    rustix::process::setsid()?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // A forkserver that died before the line above sends no signal.
-    if rustix::process::getppid() != Some(parent) {
-        return Err(io::ErrorKind::NotConnected.into());
+/// The life of a worker, in the process that was just forked by `template`.
+pub(crate) fn run(
+    openings: &Openings,
+    prepared: &mut Prepared,
+    turn: u32,
+    at_hand: usize,
+    template: Pid,
+) -> ! {
+    let Ok((mut requests, bell, job)) = open(openings, prepared.setup.window, turn, at_hand, template) else {
+        process::exit_now(1)
+    };
+    let settled = prepared.settle_in(&openings.stdio, &[&bell, &job], [template, prepared.forkserver]);
+    let mut worker = settled.map(|enforced| Worker {
+        enforced,
+        open_files: None,
+        limits: prepared.setup.limits,
+        program: prepared.setup.program,
+    });
+    touch_memory();
+    if let Ok(worker) = &mut worker {
+        worker.rehearse(&requests);
     }
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    // Their dispositions are those of the forkserver, which has reset them. Timers did not come along.
-    process::unblock_signals();
-    // Above both numbers first, so that neither assignment closes the other.
-    let job = fcntl_dupfd_cloexec(job, JOB + 1)?;
-    process::dup_to(reply.as_fd(), REPLY)?;
-    process::dup_to(job.as_fd(), JOB)?;
-    std::mem::forget(job);
-    process::close_from(JOB + 1)?;
-    let channels = [process::take_fd(JOB)?, process::take_fd(REPLY)?];
-    channels.iter().try_for_each(|channel| rustix::io::fcntl_setfd(channel, FdFlags::CLOEXEC))?;
-    Ok(channels)
+    let mut job = Some(job);
+    loop {
+        let head = requests.next();
+        REPLIES
+            .with_borrow_mut(|replies| replies.iter_mut().for_each(|replies| replies.begin(requests.turn())));
+        let fds = job.as_ref().map_or(Ok(VecDeque::new()), |job| wire::receive_fds(job.as_fd(), &head));
+        if head.flags & Head::LAST != 0 {
+            job = None;
+        }
+        let result = worker.as_mut().map_err(|refusal| refusal.clone()).and_then(|worker| {
+            let fds = fds.map_err(|error| Refusal::of(&error.to_string()))?;
+            worker.call(&requests, &head, fds)
+        });
+        match result {
+            Ok(0) if job.is_some() => {}
+            Ok(code) => {
+                // Who waits for the answer goes on before memory is given back.
+                rustix::thread::sched_yield();
+                process::exit_now(code)
+            }
+            Err(refusal) => refuse(&refusal),
+        }
+    }
 }
 
-/// A locked worker with its job.
-struct Ready {
+/// Puts the bell and the socket at their numbers, where a body finds them.
+fn open(
+    openings: &Openings,
+    window: usize,
+    turn: u32,
+    at_hand: usize,
+    template: Pid,
+) -> io::Result<(Requests, OwnedFd, OwnedFd)> {
+    begin_session(template)?;
+    let (requests, replies) = wire::open_channel(&openings.files, window, turn)?;
+    replies.touch(at_hand);
+    REPLIES.set(Some(replies));
+    // Above both numbers first, so that neither assignment closes the other.
+    let job = fcntl_dupfd_cloexec(&openings.job, JOB + 1)?;
+    let bell = fcntl_dupfd_cloexec(&openings.bell, JOB + 1)?;
+    for (fd, number) in [(&bell, BELL), (&job, JOB)] {
+        process::dup_to(fd.as_fd(), number)?;
+    }
+    let (bell, job) = (process::take_fd(BELL)?, process::take_fd(JOB)?);
+    [&bell, &job].into_iter().try_for_each(|fd| rustix::io::fcntl_setfd(fd, FdFlags::CLOEXEC))?;
+    Ok((requests, bell, job))
+}
+
+/// What a body will surely touch, made its own while nobody waits: some of the stack and of the heap.
+fn touch_memory() {
+    const PAGE: usize = 4096;
+    let mut stack = [0_u8; 6 * PAGE];
+    let mut heap = Vec::<u8>::with_capacity(4 * PAGE);
+    stack.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+    heap.resize(4 * PAGE, 1);
+    std::hint::black_box((&mut stack, &mut heap));
+}
+
+/// A locked worker.
+struct Worker {
     enforced: Enforced,
-    entry: Entry,
-    arguments: Vec<u8>,
-    fds: std::collections::VecDeque<OwnedFd>,
+    /// What was set for the call before.
+    open_files: Option<OpenFiles>,
+    limits: Limits,
     program: bool,
 }
 
-/// Everything between reading the job and running the body.
-fn settle_in(received: Received, forkserver: Pid) -> Result<Ready, Refusal> {
-    let Received { job, arguments, stdio, directory, mut locks, fds } = received;
-    take_stdio(&job, stdio).map_err(Refusal::new("stdio"))?;
-    match directory {
-        Some(directory) => rustix::process::fchdir(directory),
-        None => rustix::process::chdir("/"),
+impl Worker {
+    /// Makes a call of our own while nobody waits, so that the code and the data that any call needs are mapped and the
+    /// worker's own. Its reply is one to a turn that is over, which nobody looks at.
+    fn rehearse(&mut self, requests: &Requests) {
+        let entry = Image::ours().and_then(|image| image.offset_of(rehearsed as *const () as usize));
+        if let Some(entry) = entry.filter(|_| !requests.has_next()) {
+            let rehearsed = self.call(requests, &Head { entry, ..Head::default() }, VecDeque::new());
+            rehearsed.map(drop).unwrap_or_default();
+        }
     }
-    .map_err(|errno| Refusal::new("working directory")(errno.into()))?;
-    process::set_environment(&environment(&job)).map_err(Refusal::new("environment"))?;
-    let entry = Image::ours().and_then(|image| image.function_at::<Entry>(job.entry));
-    let entry = entry.ok_or_else(|| Refusal { what: "no function at that offset".into(), cause: None })?;
-    let name = job.function.rsplit("::").next().unwrap_or_default();
-    // For `ps` alone.
-    drop(CString::new(name).map(|name| rustix::thread::set_name(&name)));
-    if !job.program {
-        std::panic::set_hook(Box::new(note_panic));
-    }
-    let refused = |error: LockError| {
-        let cause = error.cause.clone();
-        Refusal { what: cause.as_ref().map_or(error.to_string(), |cause| format!("{error}: {cause}")), cause }
-    };
-    locks.make_ruleset().map_err(refused)?;
-    // Ahead of what hides it: who is not dumpable may not say who is who in a namespace.
-    locks.enter_namespaces().map_err(refused)?;
-    hide(&job).map_err(Refusal::new("sigaction, prctl"))?;
-    // Behind the ruleset, which takes a descriptor, and before the filter, which need not let it pass.
-    limit::apply(&job.limits, &fds).map_err(Refusal::new("setrlimit"))?;
-    let enforced = locks.close_worker(forkserver).map_err(refused)?;
-    Ok(Ready { enforced, entry, arguments, fds, program: job.program })
-}
 
-fn take_stdio(job: &Job, stdio: Vec<OwnedFd>) -> io::Result<()> {
-    if !job.program {
-        process::dup_to(nothing_to_read()?.as_fd(), 0)?;
-    }
-    let first = if job.program { 0 } else { 1 };
-    (first..).zip(&stdio).try_for_each(|(number, fd)| process::dup_to(fd.as_fd(), number))
-}
-
-/// A function's stdin. The forkserver's own is one open file for all workers, whose flags and locks would reach
-/// from one call into the next. After `in_place` /dev/null may be out of reach: then a pipe that nobody writes to.
-fn nothing_to_read() -> io::Result<OwnedFd> {
-    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    Ok(null.or_else(|_| rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map(|(read, _)| read))?)
-}
-
-fn environment(job: &Job) -> Vec<(CString, CString)> {
-    let variables = job.env.iter().cloned();
-    variables
-        .filter_map(|(name, value)| Some((CString::new(name).ok()?, CString::new(value).ok()?)))
-        .collect()
-}
-
-/// No stranger looks into it, nor does a program that the kernel hands core dumps to. What is not dumpable belongs to root
-/// in `/proc`, and so could not look at itself there.
-fn hide(job: &Job) -> io::Result<()> {
-    if !job.grants_proc {
-        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    }
-    if !job.directory {
-        sys::seccomp::answer_fstat()?;
-    }
-    Ok(())
-}
-
-impl Ready {
-    /// Runs the body and ends.
-    fn run(self, channel: BorrowedFd<'static>) -> ! {
-        let mut caller = Channel { to: channel, begun: false };
-        CHANNEL_OF_HOOK.set(Some(channel));
+    /// Runs a body; returns the exit code.
+    fn call(&mut self, requests: &Requests, head: &Head, mut fds: VecDeque<OwnedFd>) -> Result<i32, Refusal> {
+        let mut take = |flag: u32| (head.flags & flag != 0).then(|| fds.pop_front()).flatten();
+        if let Some(directory) = take(Head::DIRECTORY) {
+            rustix::process::fchdir(directory)
+                .map_err(|errno| Refusal::new("working directory")(errno.into()))?;
+        }
+        if let Some(ruleset) = take(Head::RULESET) {
+            Locks::take_on(&ruleset).map_err(refused)?;
+        }
+        let [env, arguments] =
+            [head.env, head.arguments].map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        let data = requests.data(env.saturating_add(arguments), ring);
+        let data =
+            data.map_err(|length| Refusal::of(&format!("no memory for {length} bytes of arguments")))?;
+        let (env, arguments) = data.split_at(env);
+        if head.env > 0 {
+            process::set_environment(&environment(env)?).map_err(Refusal::new("environment"))?;
+        }
+        let most = OpenFiles::new(&self.limits, &fds, head.flags & Head::LAST != 0);
+        if most != self.open_files {
+            most.map_or(Ok(()), OpenFiles::set).map_err(Refusal::new("setrlimit"))?;
+            self.open_files = most;
+        }
+        result::begin_call((head.flags & Head::RESULT != 0).then(|| fds.pop_back()).flatten());
+        let entry = Image::ours().and_then(|image| image.function_at::<Entry>(head.entry));
+        let entry = entry.ok_or_else(|| Refusal::of("no function at that offset"))?;
         // The host is trusted, and the memory is limited otherwise.
-        let input = Incoming::new(&self.arguments, self.fds).with_room(u64::MAX);
-        let result = execute(&self.enforced, self.entry, input, &mut caller);
-        let code = match result {
-            Ok(Ok(())) => 0,
+        let input = Incoming::new(arguments, fds).with_room(u64::MAX);
+        let mut caller = Channel { begun: false };
+        match execute(&self.enforced, entry, input, &mut caller) {
+            Ok(Ok(())) => Ok(0),
             Ok(Err(error)) if caller.begun => {
-                send(channel, Kind::Unsendable, &[error.to_string().as_bytes()]);
-                1
+                send(Kind::Unsendable, &[error.to_string().as_bytes()]);
+                Ok(1)
             }
-            Ok(Err(error)) => {
-                refuse(channel, &Refusal { what: format!("the arguments: {error}"), cause: None })
-            }
+            Ok(Err(error)) => Err(Refusal::of(&format!("the arguments: {error}"))),
             Err(payload) => {
-                panicked(channel, payload, self.program);
-                PANICKED
+                panicked(payload, self.program);
+                Ok(PANICKED)
             }
-        };
-        process::exit_now(code)
+        }
     }
+}
+
+fn rehearsed(call: &mut Call<'_>) -> Result<(), CodecError> {
+    call.begin();
+    call.reply(|answer| answer.put_value(&0_u32))
+}
+
+fn environment(bytes: &[u8]) -> Result<Vec<(CString, CString)>, Refusal> {
+    let variables: Vec<(&[u8], &[u8])> =
+        postcard::from_bytes(bytes).map_err(|error| Refusal::of(&format!("environment: {error}")))?;
+    let variables = variables.into_iter();
+    Ok(variables
+        .filter_map(|(name, value)| Some((CString::new(name).ok()?, CString::new(value).ok()?)))
+        .collect())
 }
 
 /// Calls the entry. The token is what makes it impossible to come here unlocked.
@@ -207,32 +428,35 @@ pub(crate) fn execute(
     entry: Entry,
     input: Incoming<'_>,
     caller: &mut dyn Caller,
-) -> std::thread::Result<Result<(), crate::codec::CodecError>> {
+) -> std::thread::Result<Result<(), CodecError>> {
     // A panic must not unwind into the forkserver's code. Nothing of what it leaves broken is used again.
     catch_unwind(AssertUnwindSafe(|| entry(&mut Call::new(input, caller))))
 }
 
 /// The caller of a worker's body: the host, over the channel.
-struct Channel<'a> {
-    to: BorrowedFd<'a>,
+struct Channel {
     begun: bool,
 }
 
-impl Caller for Channel<'_> {
+impl Caller for Channel {
     fn begun(&mut self) {
         self.begun = true;
-        send(self.to, Kind::Begun, &[]);
+        send(Kind::Begun, &[]);
+    }
+
+    fn has_result_file(&self) -> bool {
+        true
     }
 
     fn returned(&mut self, message: &Outgoing<'_>) {
         flush();
-        let segments: Vec<&[u8]> = message.segments().collect();
-        send(self.to, Kind::Returned, &segments);
+        message.bulk().for_each(|(segment, align)| send(Kind::of_bulk(align), &[segment]));
+        send(Kind::Returned, &message.stream().collect::<Vec<_>>());
     }
 
     fn exit_code(&mut self, code: u8) {
         flush();
-        send(self.to, Kind::ExitCode, &[&[code]]);
+        send(Kind::ExitCode, &[&[code]]);
     }
 }
 
@@ -242,31 +466,53 @@ fn flush() {
     process::flush_c_stdio();
 }
 
-fn refuse(channel: BorrowedFd<'_>, refusal: &Refusal) -> ! {
-    send(channel, Kind::Refused, &[&postcard::to_allocvec(refusal).unwrap_or_default()]);
+fn refuse(refusal: &Refusal) -> ! {
+    send(Kind::Refused, &[&postcard::to_allocvec(refusal).unwrap_or_default()]);
     process::exit_now(1)
-}
-
-/// Sends a frame; a host that is gone needs no worker.
-fn send(channel: BorrowedFd<'_>, kind: Kind, payload: &[&[u8]]) {
-    let header = wire::header(kind, payload.iter().map(|part| part.len()).sum());
-    let mut parts: Vec<IoSlice<'_>> =
-        [&header[..]].into_iter().chain(payload.iter().copied()).map(IoSlice::new).collect();
-    let mut parts = &mut parts[..];
-    while !parts.is_empty() {
-        let some = parts.len().min(64);
-        match rustix::io::writev(channel, &parts[..some]) {
-            Ok(sent) => IoSlice::advance_slices(&mut parts, sent),
-            Err(Errno::INTR) => {}
-            Err(_) => process::exit_now(1),
-        }
-    }
 }
 
 thread_local! {
     /// Set in the thread of the body alone.
-    static CHANNEL_OF_HOOK: Cell<Option<BorrowedFd<'static>>> = const { Cell::new(None) };
+    static REPLIES: RefCell<Option<Replies>> = const { RefCell::new(None) };
     static LAST_LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Sends a frame. A panic while one is sent has nowhere to go.
+fn send(kind: Kind, payload: &[&[u8]]) {
+    REPLIES.with(|replies| {
+        let Ok(mut replies) = replies.try_borrow_mut() else { return };
+        let Some(replies) = replies.as_mut() else { return };
+        replies.write(&wire::header(kind, payload.iter().map(|part| part.len()).sum()), ring);
+        payload.iter().for_each(|part| replies.write(part, ring));
+        // Nobody waits for a beginning, nor for a panic, whose end is the process's.
+        match kind {
+            Kind::Begun | Kind::Panicked => replies.publish_quietly(),
+            kind if kind.is_bulk() => replies.publish_quietly(),
+            _ => replies.publish(ring),
+        }
+    });
+}
+
+/// For tests that attack: adds any bytes to the stream of a reply, as code that controls a worker could.
+pub fn forge_reply(bytes: &[u8]) {
+    REPLIES.with(|replies| {
+        let Ok(mut replies) = replies.try_borrow_mut() else { return };
+        let Some(replies) = replies.as_mut() else { return };
+        replies.write(bytes, ring);
+        replies.publish(ring);
+    });
+}
+
+/// For tests that attack: where the memory of replies is, and how long it is.
+pub fn reply_memory() -> Option<(*mut u8, usize)> {
+    REPLIES.with(|replies| replies.try_borrow().ok()?.as_ref().map(Replies::memory))
+}
+
+/// Wakes the host. One that is gone needs no worker.
+fn ring() {
+    if !matches!(rustix::io::write(process::borrow_fd(BELL), &[0]), Ok(_) | Err(Errno::INTR | Errno::AGAIN)) {
+        process::exit_now(1);
+    }
 }
 
 /// The panic hook of a worker: tells the host, which must know even if the panic aborts. Other threads of a body
@@ -274,9 +520,9 @@ thread_local! {
 fn note_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
     let message = message_of(info.payload());
-    match CHANNEL_OF_HOOK.try_with(Cell::get) {
-        Ok(Some(channel)) => {
-            send_note(channel, &PanicNote { message, location: location.clone() });
+    match REPLIES.try_with(|replies| replies.try_borrow().is_ok_and(|replies| replies.is_some())) {
+        Ok(true) => {
+            send_note(&PanicNote { message, location: location.clone() });
             LAST_LOCATION.set(location);
         }
         _ => eprintln!("thread panicked at {}: {message}", location.as_deref().unwrap_or("an unknown place")),
@@ -284,21 +530,21 @@ fn note_panic(info: &PanicHookInfo<'_>) {
 }
 
 /// The body panicked, all the way up. Its own hook may have replaced ours, so the message is told again.
-fn panicked(channel: BorrowedFd<'_>, payload: Box<dyn Any + Send>, program: bool) {
+fn panicked(payload: Box<dyn Any + Send>, program: bool) {
     flush();
     if !program {
-        send_note(channel, &PanicNote { message: message_of(&*payload), location: LAST_LOCATION.take() });
+        send_note(&PanicNote { message: message_of(&*payload), location: LAST_LOCATION.take() });
     }
     // Dropping it runs code of the body's, which may panic again.
     std::mem::forget(payload);
 }
 
-fn send_note(channel: BorrowedFd<'_>, note: &PanicNote) {
+fn send_note(note: &PanicNote) {
     let mut note = note.clone();
     let longest = wire::NOTE_LIMIT / 2;
     let cut = (0..=note.message.len().min(longest)).rev().find(|end| note.message.is_char_boundary(*end));
     note.message.truncate(cut.unwrap_or(0));
-    send(channel, Kind::Panicked, &[&postcard::to_allocvec(&note).unwrap_or_default()]);
+    send(Kind::Panicked, &[&postcard::to_allocvec(&note).unwrap_or_default()]);
 }
 
 /// The message of a panic, as the standard library finds it.

@@ -164,12 +164,9 @@ pub fn attempts() -> Vec<Attempt> {
             call!(SYS_connect, ours.as_raw_fd(), &address[..], address.len() as u64)
         })
         .reaches(libc::ENOENT),
-        // To an ordinary user by the file's mode, to root without capabilities by the log's own check.
-        refused("kmsg_with_proc", EPERM, |s| match open_kmsg(s) {
-            Err(error) if error.raw_os_error() == Some(EACCES) => errno(EPERM),
-            other => other,
-        })
-        .under(read_proc),
+        // To root without capabilities by the log's own check, to others by the file's mode.
+        refused("kmsg_with_proc", if crate::sys::is_root() { EPERM } else { EACCES }, open_kmsg)
+            .under(read_proc),
         refused("tiocsti_where_ioctls_are_granted", EACCES, |s| {
             let terminal =
                 owned(call!(SYS_openat, libc::AT_FDCWD, "/dev/ptmx", libc::O_RDWR | libc::O_NOCTTY)?);

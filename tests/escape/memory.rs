@@ -49,9 +49,12 @@ fn of_host(name: &'static str) -> Attempt {
 
 /// Some files of `/proc/PID` can be opened by anybody, and only reading them is refused.
 fn read_of(pid: i32, name: &str) -> Tried {
-    let file = owned(call!(SYS_openat, libc::AT_FDCWD, &*format!("/proc/{pid}/{name}"), libc::O_RDONLY)?);
+    // The host's stdout may be a pipe or a terminal, where nothing is to be read for long.
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK;
+    let file = owned(call!(SYS_openat, libc::AT_FDCWD, &*format!("/proc/{pid}/{name}"), flags)?);
     let fd = file.as_raw_fd();
     match call!(SYS_read, fd, &[0u8; 256][..], 256) {
+        Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => Ok(0),
         Err(error) if error.raw_os_error() == Some(libc::EISDIR) => {
             call!(SYS_getdents64, fd, &[0u8; 512][..], 512)
         }

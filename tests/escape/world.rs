@@ -106,13 +106,17 @@ pub fn make() -> (World, Held) {
     (world, held)
 }
 
-/// A worker that waits until its host ends, and its parent.
+/// A worker that waits until its host ends, and its template's parent.
 fn sibling() -> (UnixStream, [i32; 2]) {
     let (mut host, theirs) = UnixStream::pair().unwrap();
     std::thread::spawn(|| wait(theirs));
     let mut pids = [[0; 4]; 2];
     pids.iter_mut().for_each(|pid| host.read_exact(pid).unwrap());
-    (host, pids.map(i32::from_ne_bytes))
+    let [worker, template] = pids.map(i32::from_ne_bytes);
+    let stat = fs::read_to_string(format!("/proc/{template}/stat")).unwrap();
+    // Behind the name, which may have spaces, and the state.
+    let parent = stat.rsplit(')').next().unwrap().split_ascii_whitespace().nth(1).unwrap();
+    (host, [worker, parent.parse().unwrap()])
 }
 
 // Also where there is no Landlock.

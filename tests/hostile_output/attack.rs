@@ -1,6 +1,6 @@
 //! The attacks, and what each ends as.
 
-use super::step::{CHANNEL, Early, Step};
+use super::step::{BELL, Early, Step, WRITTEN};
 use sandboxed::__private::{CodecError, Outgoing, Probe, pick, put_answer};
 use sandboxed::{Error, ErrorKind, Ran, sandboxed};
 
@@ -41,7 +41,7 @@ fn in_argument_for_a_second(_: &Early) -> Result<u32, Error> {
     Ok(HONEST)
 }
 
-/// How a call ends, and whether the body ran.
+/// How a call ends, and whether the body ran. What is expected as `Ran::Maybe` may be any of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Value(u32),
@@ -95,6 +95,11 @@ impl Attack {
         matches!(self.end, End::TimedOut(_))
     }
 
+    /// Attacks that are alike here are made in workers of one template.
+    pub fn kind(&self) -> (bool, bool) {
+        (self.before_the_body, self.is_slow())
+    }
+
     /// What no worker with a shadow of its memory can do.
     pub fn limits_memory(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::LimitMemory))
@@ -144,7 +149,7 @@ fn note(text: &str) -> Vec<u8> {
 }
 
 pub fn all() -> Vec<Attack> {
-    [lengths(), ends(), sequences(), texts(), channels(), before_the_body(), endless()].concat()
+    [lengths(), ends(), sequences(), texts(), channels(), memory(), before_the_body(), endless()].concat()
 }
 
 /// Lengths of all sizes, announced and no more.
@@ -281,18 +286,14 @@ fn texts() -> Vec<Attack> {
 /// What it can do to its descriptors and limits.
 fn channels() -> Vec<Attack> {
     vec![
-        Attack::new("the channel closed", [Step::Close], End::Exited(1, Ran::Yes)),
-        Attack::new("another pipe for the channel", [Step::Divert], End::Exited(0, Ran::Yes)),
-        Attack::new("stdout for the channel", [Step::Duplicate(1, CHANNEL)], End::Exited(0, Ran::Yes)),
-        Attack::new("stdin for the channel", [Step::Duplicate(0, CHANNEL)], End::Exited(1, Ran::Yes)),
+        // The answer is in memory, and the host hears of the end.
+        Attack::new("the bell closed", [Step::Close], End::Value(HONEST)),
+        Attack::new("another pipe for the bell", [Step::Divert], End::Value(HONEST)),
+        Attack::new("stdout for the bell", [Step::Duplicate(1, BELL)], End::Value(HONEST)),
+        Attack::new("stdin for the bell", [Step::Duplicate(0, BELL)], End::Value(HONEST)),
         Attack::new(
-            "the channel for stdout",
-            [Step::Duplicate(CHANNEL, 1), Step::Print(b"hello".to_vec())],
-            End::BadData(Ran::Yes),
-        ),
-        Attack::new(
-            "the channel taken away and put back",
-            [Step::Duplicate(CHANNEL, 10), Step::Divert, Step::Duplicate(10, CHANNEL)],
+            "the bell taken away and put back",
+            [Step::Duplicate(BELL, 10), Step::Divert, Step::Duplicate(10, BELL)],
             End::Value(HONEST),
         ),
         Attack::new("no descriptors, files or stack", [Step::Limit], End::Value(HONEST)),
@@ -303,6 +304,48 @@ fn channels() -> Vec<Attack> {
             End::Killed(libc::SIGABRT, Ran::Yes),
         ),
     ]
+}
+
+/// Offsets in the memory of replies: whether the worker sleeps, and how much it took of the request.
+const WORKER_SLEEPS: usize = 64;
+const TAKEN: usize = 128;
+/// A count of bytes has its turn above it.
+const OF_FIRST_TURN: u64 = 1 << 40;
+const WINDOW: u64 = 1 << 20;
+
+/// What it can do to the memory that the host reads.
+fn memory() -> Vec<Attack> {
+    // Behind the frame that says that the body began, which may have been read.
+    let counts = [10, 18, WINDOW, WINDOW + 1, 1 << 39, (1 << 40) - 1].map(|count| {
+        let steps = [Step::Claim(0xff, count), Step::Exit(0)];
+        Attack::new(format!("{count} bytes that were not written"), steps, End::BadData(Ran::Yes))
+    });
+    let answer = returned(FORGED);
+    let flickering = Attack::new(
+        "bytes that change while they are read",
+        [
+            Step::Write(header(RETURNED, LIMIT as u64 - 1)),
+            Step::Write(vec![0; 1000]),
+            Step::Flicker(5000, vec![0, u64::MAX]),
+        ],
+        End::TimedOut(Ran::Yes),
+    );
+    let others = [
+        // It takes back that it began, if nobody has read it yet.
+        Attack::new(
+            "all memory filled, then an end",
+            [Step::Fill(0xff), Step::Exit(3)],
+            End::Exited(3, Ran::Maybe),
+        ),
+        Attack::new("memory given up", [Step::Unmap], End::Killed(libc::SIGSEGV, Ran::Yes)),
+        Attack::new(
+            "a count of too much, then an answer",
+            [Step::Poke(TAKEN, u64::MAX), Step::Poke(WORKER_SLEEPS, 1), Step::Write(answer)],
+            End::Value(FORGED),
+        ),
+        flickering,
+    ];
+    counts.into_iter().chain(others).collect()
 }
 
 /// While its arguments are decoded: what is said there cannot be told from what our own code says.
@@ -320,7 +363,7 @@ fn before_the_body() -> Vec<Attack> {
         Attack::new("a refusal", [Step::Write(frame(REFUSED, &note("why not")))], End::NotLaunched),
         Attack::new("half a refusal", [Step::Write(frame(REFUSED, b"\x05"))], End::BadData(Ran::No)),
         Attack::new("a beginning", [Step::Write(header(BEGUN, 0)), Step::Exit(3)], End::Exited(3, Ran::Yes)),
-        Attack::new("the channel closed", [Step::Close], End::Exited(1, Ran::No)),
+        Attack::new("the bell closed", [Step::Close], End::Value(HONEST)),
         Attack::new("no reply", [Step::Sleep], End::TimedOut(Ran::No)),
     ];
     attacks.map(Attack::before_the_body).into()
@@ -329,12 +372,26 @@ fn before_the_body() -> Vec<Attack> {
 /// What never ends by itself.
 fn endless() -> Vec<Attack> {
     let attack = |name: &str, steps: &[Step]| Attack::new(name, steps, End::TimedOut(Ran::Yes));
+    // It takes back that it began, if the host has not seen that yet.
+    let hiding = |name: &str, steps: &[Step]| Attack::new(name, steps, End::TimedOut(Ran::Maybe));
     let largest = frame(PANICKED, &vec![0x1b; NOTE]);
     vec![
         attack("no reply", &[Step::Sleep]),
         attack("a stop of itself", &[Step::Raise(libc::SIGSTOP)]),
-        attack("no channel and no reply", &[Step::Close, Step::Sleep]),
-        attack("another channel and no reply", &[Step::Divert, Step::Sleep]),
+        attack("no bell and no reply", &[Step::Close, Step::Sleep]),
+        attack("another bell and no reply", &[Step::Divert, Step::Sleep]),
+        attack("rings", &[Step::Ring]),
+        attack("the bell for stdout", &[Step::Duplicate(BELL, 1), Step::Print(b"hello".to_vec())]),
+        hiding(
+            "counts that come and go",
+            &[Step::Flicker(WRITTEN, vec![0, OF_FIRST_TURN | 1, 0, OF_FIRST_TURN])],
+        ),
+        attack(
+            "counts of what was taken",
+            &[Step::Flicker(TAKEN, vec![0, u64::MAX, OF_FIRST_TURN | 1 << 30])],
+        ),
+        attack("a worker that says that it sleeps", &[Step::Poke(WORKER_SLEEPS, u64::MAX), Step::Sleep]),
+        hiding("counts of other turns", &[Step::Flicker(WRITTEN, vec![5 << 40 | 9, u64::MAX, 1 << 20])]),
         attack("beginnings", &[Step::Flood(header(BEGUN, 0))]),
         attack("many beginnings", &[Step::Flood(header(BEGUN, 0).repeat(7000))]),
         attack("small notes", &[Step::Flood(frame(PANICKED, b""))]),

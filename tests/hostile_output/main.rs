@@ -16,7 +16,7 @@ mod values;
 use attack::{Attack, End, LIMIT};
 use holdings::{Held, Holdings};
 use processes::{Process, wait_until};
-use sandboxed::{Error, sandboxed};
+use sandboxed::{Error, Ran, sandboxed};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use step::Step;
@@ -28,8 +28,12 @@ fn add(a: u32, b: u32) -> Result<u32, Error> {
 }
 
 #[sandboxed(memory = "unlimited")]
-fn forkserver() -> i32 {
+fn template() -> i32 {
     std::os::unix::process::parent_id().cast_signed()
+}
+
+fn forkserver() -> i32 {
+    processes::forkserver_of(template())
 }
 
 fn attacks() -> Vec<Attack> {
@@ -40,12 +44,24 @@ fn attacks() -> Vec<Attack> {
 
 fn run(attack: &Attack) {
     let result = attack.run();
-    assert_eq!(End::of(&result), attack.end, "{}: {result:?}", attack.name);
+    let end = match (End::of(&result), attack.end) {
+        (End::TimedOut(_), whether @ End::TimedOut(Ran::Maybe)) => whether,
+        (End::Exited(code, _), whether @ End::Exited(expected, Ran::Maybe)) if code == expected => whether,
+        (end, _) => end,
+    };
+    assert_eq!(end, attack.end, "{}: {result:?}", attack.name);
     if let Err(error) = result {
         let text = error.to_string();
         let is_harmless = |letter: char| !letter.is_control() || "\n\r\t".contains(letter);
         assert!(text.chars().all(is_harmless), "{}: {text:?}", attack.name);
     }
+}
+
+/// So that every template is there.
+fn run_one_of_each(attacks: &[Attack]) {
+    let kinds: std::collections::BTreeMap<_, _> =
+        attacks.iter().map(|attack| (attack.kind(), attack)).collect();
+    kinds.into_values().for_each(run);
 }
 
 /// The most memory that this process had resident so far, in KiB.
@@ -70,6 +86,7 @@ fn every_attack_ends_as_an_error_or_a_value() {
     in_child("every_attack_ends_as_an_error_or_a_value", || {
         sandboxed::set_frame_limit(LIMIT as u64);
         let server = Process::of(forkserver());
+        run_one_of_each(&attacks());
         let before = Holdings::of(&server);
         let resident = most_resident();
         for attack in attacks() {
@@ -80,7 +97,9 @@ fn every_attack_ends_as_an_error_or_a_value() {
         wait_until("all is as it was", || Holdings::of(&server).is_no_more_than(&before));
         if !is_memory_hidden("how much memory attacks take") {
             let more = most_resident() - resident;
-            assert!(more < 16 << 10, "{more} KiB, for frames of up to {} KiB", LIMIT >> 10);
+            // What passed through the window stays mapped for the next call.
+            const WINDOW: u64 = 64 << 10;
+            assert!(more < WINDOW + (16 << 10), "{more} KiB, for frames of up to {} KiB", LIMIT >> 10);
         }
     });
 }
@@ -113,7 +132,7 @@ fn many_attacks_leave_nothing_behind() {
         let server = Process::of(forkserver());
         // What comes with the first calls stays: buffers, the symbols of a backtrace.
         quick.iter().for_each(run);
-        wait_until("the forkserver is idle", || Holdings::of(&server).is_idle());
+        run_one_of_each(&slow);
         let before = Holdings::of(&server);
         let this = Process::of(std::process::id().cast_signed());
         let (ours, servers) = (Held::of(&this), Held::of(&server));
@@ -185,7 +204,8 @@ fn a_host_without_memory_for_a_reply_goes_on() {
             return;
         }
         let endless = [Step::Write(attack::header(6, 1 << 30)), Step::Repeat(0, 1 << 30)];
-        forkserver();
+        // With a worker there is what leads to it, and to those that follow.
+        attack(&[]).unwrap();
         let this = Process::of(std::process::id().cast_signed());
         let present: u64 = this.status("VmSize").strip_suffix(" kB").unwrap().parse().unwrap();
         let most = Some((present << 10) + (64 << 20));
@@ -217,27 +237,27 @@ fn a_worker_has_no_socket() {
     assert_eq!(sockets(Some(ours.into())).unwrap().len(), 1, "one that it was handed is seen");
 }
 
-/// The mappings that are shared with somebody, before and after it made one.
+/// How the memory is mapped that is shared with somebody, before and after it made some.
 #[sandboxed(memory = "unlimited", read = "/proc")]
 fn shared_mappings() -> Result<[Vec<String>; 2], Error> {
     let list = || {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let is_shared =
-            |line: &&str| line.split_ascii_whitespace().nth(1).is_some_and(|how| how.ends_with('s'));
-        maps.lines().filter(is_shared).map(str::to_owned).collect()
+        let how = maps.lines().filter_map(|line| line.split_ascii_whitespace().nth(1));
+        how.filter(|how| how.ends_with('s')).map(str::to_owned).collect()
     };
     let before = list();
     sys::share_memory();
     Ok([before, list()])
 }
 
-/// So the host reads none that changes meanwhile.
+/// Requests, which it can but read, and replies, which the host copies before it looks.
 #[test]
-fn a_worker_shares_no_memory() {
+fn a_worker_shares_the_memory_of_its_channel_alone() {
     if !support::has_abi(1, "a worker that reads its mappings") {
         return;
     }
-    let [before, after] = shared_mappings().unwrap();
-    assert_eq!(before, [""; 0]);
-    assert_eq!(after.len(), 1, "{after:?}");
+    let [mut before, after] = shared_mappings().unwrap();
+    before.sort();
+    assert_eq!(before, ["r--s", "rw-s"]);
+    assert_eq!(after.len(), 3, "{after:?}");
 }

@@ -2,27 +2,42 @@
 
 use super::sys;
 use rustix::process::{Resource, Rlimit, setrlimit};
+use sandboxed::__private::{forge_reply, reply_memory};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The number of the pipe to the host.
-pub const CHANNEL: i32 = 3;
+/// The number of the pipe that wakes the host.
+pub const BELL: i32 = 3;
+/// Where the memory of replies says how much was written.
+pub const WRITTEN: usize = 0;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Step {
-    /// Writes to the channel.
+    /// Writes to the stream of the reply.
     Write(Vec<u8>),
-    /// Writes this byte to the channel, so many times.
+    /// Writes this byte to it, so many times.
     Repeat(u8, usize),
-    /// Writes to the channel again and again.
+    /// Writes to it again and again.
     Flood(Vec<u8>),
-    /// Writes a byte to the channel now and then.
+    /// Writes a byte to it now and then.
     Drip(u8),
+    /// Sets a number in the memory of replies, at an offset, and rings.
+    Poke(usize, u64),
+    /// Fills the memory of replies with a byte, and says that so many bytes of it are this call's.
+    Claim(u8, u64),
+    /// Sets numbers there in turn, as fast as it can.
+    Flicker(usize, Vec<u64>),
+    /// Fills the memory of replies, all of it, with this byte.
+    Fill(u8),
+    /// Gives up the memory of replies.
+    Unmap,
+    /// Rings again and again.
+    Ring,
     /// Writes to stdout and stderr again and again.
     Print(Vec<u8>),
-    /// Closes the channel.
+    /// Closes the bell.
     Close,
-    /// Puts another pipe, which nobody reads, in the channel's place.
+    /// Puts another pipe, which nobody reads, in the bell's place.
     Divert,
     /// Makes the second number refer to what the first does.
     Duplicate(i32, i32),
@@ -39,25 +54,47 @@ pub enum Step {
 impl Step {
     pub fn run(&self) {
         match self {
-            Step::Write(bytes) => drop(write(CHANNEL, bytes)),
+            Step::Write(bytes) => forge_reply(bytes),
             Step::Repeat(byte, times) => {
                 let piece = vec![*byte; 64 << 10];
                 let mut left = *times;
-                while left > 0 && write(CHANNEL, &piece[..left.min(piece.len())]).is_ok() {
+                while left > 0 {
+                    forge_reply(&piece[..left.min(piece.len())]);
                     left -= left.min(piece.len());
                 }
             }
-            Step::Flood(bytes) => while write(CHANNEL, bytes).is_ok() {},
-            Step::Drip(byte) => {
-                while write(CHANNEL, &[*byte]).is_ok() {
-                    std::thread::sleep(Duration::from_millis(5));
+            Step::Flood(bytes) => loop {
+                forge_reply(bytes);
+            },
+            Step::Drip(byte) => loop {
+                forge_reply(&[*byte]);
+                std::thread::sleep(Duration::from_millis(5));
+            },
+            Step::Poke(offset, number) => {
+                sys::poke(reply_memory().unwrap(), *offset, *number);
+                write(BELL, &[0]).unwrap_or_default();
+            }
+            Step::Claim(byte, count) => {
+                let memory = reply_memory().unwrap();
+                // Above the bytes is the turn.
+                let turn = sys::peek(memory, WRITTEN) >> 40;
+                sys::fill(memory, *byte);
+                sys::poke(memory, WRITTEN, turn << 40 | count);
+                write(BELL, &[0]).unwrap_or_default();
+            }
+            Step::Flicker(offset, numbers) => {
+                for number in numbers.iter().cycle() {
+                    sys::poke(reply_memory().unwrap(), *offset, *number);
                 }
             }
+            Step::Fill(byte) => sys::fill(reply_memory().unwrap(), *byte),
+            Step::Unmap => sys::unmap(reply_memory().unwrap()),
+            Step::Ring => while write(BELL, &[0; 4096]).is_ok() {},
             Step::Print(bytes) => while write(1, bytes).and_then(|()| write(2, bytes)).is_ok() {},
-            Step::Close => sys::close(CHANNEL),
+            Step::Close => sys::close(BELL),
             Step::Divert => {
                 let (reader, writer) = std::io::pipe().unwrap();
-                sys::duplicate(std::os::fd::AsRawFd::as_raw_fd(&writer), CHANNEL);
+                sys::duplicate(std::os::fd::AsRawFd::as_raw_fd(&writer), BELL);
                 // Without a reader a write would fail.
                 std::mem::forget(reader);
             }

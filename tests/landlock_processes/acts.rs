@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant)] // few, and not for long
 pub enum Act {
     /// Begin one more sandbox inside, by a thread. This and the next three last until their `Leave`.
     Enter(Policy),

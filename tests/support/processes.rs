@@ -19,6 +19,16 @@ fn stat(pid: i32) -> Option<Vec<String>> {
     Some(fields.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
+/// The forkserver of a template, which is the parent of its workers.
+pub fn forkserver_of(template: i32) -> i32 {
+    parent(template).unwrap_or_else(|| panic!("no process {template}, or its parent is gone"))
+}
+
+/// The parent of a process, as long as both are there.
+pub fn parent(pid: i32) -> Option<i32> {
+    stat(pid)?[1].parse().ok().filter(|parent| *parent > 1)
+}
+
 impl Process {
     pub fn of(pid: i32) -> Process {
         let start = stat(pid).unwrap_or_else(|| panic!("no process {pid}"))[19].clone();
@@ -28,6 +38,11 @@ impl Process {
     /// Ended; perhaps nobody has asked for its status yet.
     pub fn is_gone(&self) -> bool {
         stat(self.pid).is_none_or(|fields| fields[19] != self.start || fields[0] == "Z" || fields[0] == "X")
+    }
+
+    /// Ended, and nobody has asked for its status.
+    pub fn is_zombie(pid: i32) -> bool {
+        stat(pid).is_some_and(|fields| fields[0] == "Z")
     }
 
     pub fn kill(&self) {

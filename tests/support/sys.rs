@@ -245,6 +245,58 @@ pub fn replace(number: i32, file: &std::fs::File) {
     assert_eq!(done, number);
 }
 
+/// Sets a number in somebody's memory.
+pub fn poke((start, length): (*mut u8, usize), offset: usize, number: u64) {
+    assert!(offset + 8 <= length);
+    let at = start.wrapping_add(offset).cast::<u64>();
+    // SAFETY: within the memory that the caller names, which is mapped and read by others as numbers.
+    unsafe { at.write_volatile(number) };
+}
+
+pub fn peek((start, length): (*mut u8, usize), offset: usize) -> u64 {
+    assert!(offset + 8 <= length);
+    // SAFETY: as above.
+    unsafe { start.wrapping_add(offset).cast::<u64>().read_volatile() }
+}
+
+pub fn fill((start, length): (*mut u8, usize), byte: u8) {
+    // SAFETY: as above.
+    unsafe { start.write_bytes(byte, length) };
+}
+
+pub fn unmap((start, length): (*mut u8, usize)) {
+    // SAFETY: what refers to it crashes, which is wanted.
+    unsafe { libc::munmap(start.cast(), length) };
+}
+
+/// Whether bytes are somewhere in memory from an address on, as far as it is mapped.
+pub fn find_from(address: usize, length: usize, bytes: &[u8]) -> bool {
+    let page = 4096;
+    let start = address / page * page;
+    // SAFETY: asks whether pages are mapped.
+    let is_mapped = |at: usize| unsafe { libc::mincore(at as *mut _, page, &mut 0) } == 0;
+    let end = (start..start + length).step_by(page).find(|at| !is_mapped(*at)).unwrap_or(start + length);
+    // SAFETY: all of it is mapped, and nobody writes it meanwhile.
+    let memory = unsafe { std::slice::from_raw_parts(start as *const u8, end - start) };
+    memory.windows(bytes.len()).any(|window| window == bytes)
+}
+
+/// Asks for the right to write a page.
+pub fn make_writable(address: usize) -> std::io::Result<()> {
+    let (page, both) = (address / 4096 * 4096, libc::PROT_READ | libc::PROT_WRITE);
+    // SAFETY: what is mapped there stays; only rights are asked for.
+    match unsafe { libc::mprotect(page as *mut _, 4096, both) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Of a process with one thread.
+pub fn set_variable(name: &str, value: &str) {
+    // SAFETY: nobody else reads the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
+}
+
 /// Writes where nothing is mapped.
 pub fn write_to_null() {
     let nowhere = std::hint::black_box(std::ptr::without_provenance_mut::<u8>(16));
@@ -444,4 +496,50 @@ pub fn become_realtime() -> Result<(), i32> {
 pub fn make_readable_executable() {
     // SAFETY: takes an integer.
     assert!(unsafe { libc::personality(libc::READ_IMPLIES_EXEC as libc::c_ulong) } >= 0);
+}
+
+/// The allocator gives blocks of a mebibyte and more back to the kernel when they are freed, however often there were
+/// such (`mallopt(3)`).
+pub fn give_back_large_blocks() {
+    // SAFETY: takes numbers only.
+    let done = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20) };
+    assert_eq!(done, 1);
+}
+
+/// The descriptors of files in memory that can be written.
+pub fn writable_memory_files() -> Vec<i32> {
+    // SAFETY: asks about descriptors.
+    let seals = |fd| unsafe { libc::fcntl(fd, libc::F_GET_SEALS) };
+    (0..256).filter(|fd| is_open(*fd) && seals(*fd) >= 0 && seals(*fd) & libc::F_SEAL_WRITE == 0).collect()
+}
+
+/// Adds a seal to a file in memory.
+pub fn seal(fd: i32, seal: i32) {
+    // SAFETY: changes a file.
+    assert_eq!(unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seal) }, 0);
+}
+
+/// A mapping of a file that is writable, and stays.
+pub fn map_file(fd: i32, length: usize) -> (*mut u8, usize) {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping, which nothing refers to.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), length, access, libc::MAP_SHARED, fd, 0) };
+    assert_ne!(at, libc::MAP_FAILED);
+    (at.cast(), length)
+}
+
+/// Writes at an offset of a file.
+pub fn write_at(fd: i32, bytes: &[u8], offset: i64) -> Result<usize, i32> {
+    // SAFETY: reads `bytes`.
+    let written = unsafe { libc::pwrite(fd, bytes.as_ptr().cast(), bytes.len(), offset) };
+    usize::try_from(written).map_err(|_| errno())
+}
+
+/// How much memory a file takes, in bytes.
+pub fn memory_of(fd: i32) -> i64 {
+    // SAFETY: all zeros are a valid value, and it is written before it is read.
+    let mut stat = unsafe { std::mem::zeroed::<libc::stat>() };
+    // SAFETY: writes to `stat`.
+    assert_eq!(unsafe { libc::fstat(fd, &mut stat) }, 0);
+    stat.st_blocks * 512
 }

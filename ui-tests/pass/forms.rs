@@ -54,12 +54,23 @@ fn load(path: &Path, mut n: u32, log: &mut Vec<String>) -> io::Result<String> {
     namespaces,
     env = ["LANG", "HOME"],
     stdio = "capture",
+    workers(reuse = 100, spare = 0, max = u32::MAX),
+    warm = prepare,
     strict,
 )]
 fn every_key() {}
 
 #[sandboxed(process, best_effort, policy = ::sandboxed::Policy::new().read("/opt"), memory = 4096, stdio = "relay")]
 fn based() {}
+
+fn prepare() {}
+
+fn prepare_for<T>() {}
+
+#[sandboxed(workers(reuse = calls / 2, max = 2 * 3), warm = prepare_for::<Vec<u8>>)]
+fn with_workers(calls: u32) -> u32 {
+    calls
+}
 
 #[sandboxed(threads = count, namespaces)]
 fn counted(count: u64) -> u64 {
@@ -188,6 +199,7 @@ mod nested {
 fn calls(file: &::std::fs::File, socket: ::std::net::TcpStream) -> io::Result<u64> {
     nothing();
     every_key();
+    with_workers(1);
     based();
     computed();
     renamed_crate();

@@ -18,7 +18,9 @@ impl Counter {
         Self { n }
     }
 
-    #[sandboxed(read = Self::DIR)]
+    fn prepare() {}
+
+    #[sandboxed(read = Self::DIR, warm = Counter::prepare)]
     fn get(&self) -> u32 {
         println!("{self:?} {}", self.n);
         let add = |x| self.n + x;
@@ -93,6 +95,12 @@ impl Shape for Counter {
 #[derive(Serialize, Deserialize)]
 struct Wrap<T>(T);
 
+trait Prepare {
+    fn prepare() {}
+}
+
+impl Prepare for Counter {}
+
 trait Dir {
     fn default_dir() -> &'static str {
         "/usr"
@@ -110,7 +118,7 @@ impl<T: Serialize + DeserializeOwned + Clone> Wrap<T> {
         self.0.clone()
     }
 
-    #[sandboxed]
+    #[sandboxed(warm = <Counter as Prepare>::prepare)]
     fn pair<U: Serialize + DeserializeOwned>(self, u: U) -> (T, U) {
         (self.0, u)
     }

@@ -4,7 +4,7 @@ use super::{Expansion, argument, at};
 use crate::args::{Base, Kind};
 use crate::function;
 use crate::policy_file::PolicyFile;
-use crate::values::Value;
+use crate::values::{Part, Value};
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
@@ -37,6 +37,14 @@ impl Expansion<'_> {
         let name = self.function.sig.ident.unraw().to_string();
         let placement = Ident::new(self.args.placement.variant(), site);
         let attribute = &self.args.source;
+        let warm = match &self.args.warm {
+            // Its type is named, so that rustc compares another with that alone.
+            Some(path) => quote_spanned!(at(path.span())=> {
+                let __warm: fn() = #path;
+                ::core::option::Option::Some(__warm)
+            }),
+            None => quote_spanned!(site=> ::core::option::Option::None),
+        };
         let registered = quote_spanned!(site=>
             #item
             #[#krate::linkme::distributed_slice(#krate::FUNCTIONS)]
@@ -49,6 +57,7 @@ impl Expansion<'_> {
                 placement: #krate::Placement::#placement,
                 attribute: #attribute,
                 policy: #listed,
+                warm: #warm,
             };
         );
         (registered, policy)
@@ -68,7 +77,7 @@ impl Expansion<'_> {
         };
         let calls = self.args.calls.iter().map(|(key, value)| {
             let method = Ident::new(&key.to_string(), at(key.span()));
-            let limits = ["timeout", "memory", "cpu", "open_files", "file_size", "threads"];
+            let limits = ["timeout", "memory", "cpu", "open_files", "file_size", "threads", "workers"];
             let by_value = limits.iter().any(|limit| key == limit);
             let value = self.value(value, by_value);
             quote_spanned!(at(key.span())=> .#method(#value))
@@ -118,7 +127,8 @@ impl Expansion<'_> {
                 let number = Literal::u64_suffixed(*number);
                 quote_spanned!(at(*span)=> ::core::time::Duration::from_nanos(#number))
             }
-            Value::Number(number, span) => spanned(Literal::u64_suffixed(*number), *span),
+            Value::Bytes(number, span) => spanned(Literal::u64_suffixed(*number), *span),
+            Value::Count(number, span) => spanned(Literal::u64_unsuffixed(*number), *span),
             Value::Variant(of, variant, span) => {
                 let (of, variant) = (Ident::new(of, at(*span)), Ident::new(variant, at(*span)));
                 quote_spanned!(at(*span)=> #krate::#of::#variant)
@@ -126,6 +136,15 @@ impl Expansion<'_> {
             Value::Right(right, paths) => {
                 let (right, paths) = (Ident::new(right, self.site), self.value(paths, false));
                 quote_spanned!(self.site=> #krate::Access::#right, #paths)
+            }
+            Value::Built(of, parts) => {
+                let of = Ident::new(of, self.site);
+                let calls = parts.iter().map(|Part { word, value }| {
+                    let (word, value) =
+                        (Ident::new(&word.to_string(), at(word.span())), self.value(value, by_value));
+                    quote_spanned!(at(word.span())=> .#word(#value))
+                });
+                quote_spanned!(self.site=> #krate::#of::new() #(#calls)*)
             }
         }
     }
@@ -147,18 +166,19 @@ impl Expansion<'_> {
     }
 
     fn expressions(&self) -> impl Iterator<Item = &Expr> {
-        fn of(value: &Value) -> Option<&Expr> {
+        fn of(value: &Value) -> Vec<&Expr> {
             match value {
-                Value::Expr(expr) => Some(expr),
+                Value::Expr(expr) => vec![expr],
                 Value::Optional(inner) | Value::Right(_, inner) => of(inner),
-                _ => None,
+                Value::Built(_, parts) => parts.iter().flat_map(|part| of(&part.value)).collect(),
+                _ => Vec::new(),
             }
         }
         let base = match &self.args.base {
             Some(Base::Expr(base)) => Some(base),
             Some(Base::File(_)) | None => None,
         };
-        base.into_iter().chain(self.args.calls.iter().filter_map(|(_, value)| of(value)))
+        base.into_iter().chain(self.args.calls.iter().flat_map(|(_, value)| of(value)))
     }
 
     /// The arguments that the attribute names are used, though the body may not name them.

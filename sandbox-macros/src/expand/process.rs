@@ -61,6 +61,7 @@ impl Expansion<'_> {
             (self.codec(&returned), self.probe(&returned), self.krate_at(&returned));
         let take_answer =
             quote_spanned!(at(returned.span())=> #krate_there::take_answer(#codec, #probe, __in)?);
+        let expect = quote_spanned!(at(returned.span())=> #krate_there::expect(#codec, #probe, __out));
         let process = quote_spanned!(at(self.function.sig.ident.span())=> #krate::process);
         let skipped = self.args.skip.then(|| {
             let skipped = self.skipped(&quote_spanned!(site=> __result));
@@ -76,6 +77,7 @@ impl Expansion<'_> {
                 __policy,
                 __entry,
                 |__out| {
+                    #expect;
                     #(#puts)*
                     ::core::result::Result::Ok(())
                 },

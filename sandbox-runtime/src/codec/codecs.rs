@@ -53,6 +53,9 @@ pub trait Back<T> {
     note = "a type parameter needs the bounds `serde::Serialize + serde::de::DeserializeOwned`"
 )]
 pub trait Returns<T> {
+    /// Whether a part of the value may be in a [file](Native::IN_FILE).
+    const IN_FILE: bool = false;
+
     /// Appends the value.
     ///
     /// # Errors
@@ -115,6 +118,8 @@ impl<T: for<'i> Native<'i, Held = T>> Back<T> for AsNative {
 }
 
 impl<T: ComesBack + for<'i> Native<'i, Held = T>> Returns<T> for AsNative {
+    const IN_FILE: bool = <T as Native<'_>>::IN_FILE;
+
     fn put_answer<'v>(self, value: &'v T, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
         value.send(out)
     }
@@ -241,6 +246,8 @@ impl<T, E, A: Returns<T>, B: Returns<E>> Back<Result<T, E>> for Parts<A, B> {
 }
 
 impl<T, E, A: Returns<T>, B: Returns<E>> Returns<Result<T, E>> for Parts<A, B> {
+    const IN_FILE: bool = A::IN_FILE || B::IN_FILE;
+
     fn put_answer<'v>(self, value: &'v Result<T, E>, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
         out.put_flag(value.is_ok());
         match value {

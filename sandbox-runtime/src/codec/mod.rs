@@ -2,20 +2,21 @@
 //!
 //! Generated code [picks](pick) a [`Codec`] for each type, [puts](put) the arguments into an [`Outgoing`]
 //! message and [holds](hold) them on the other side, where they may borrow from the [`Incoming`] one; the
-//! answer and what `&mut` arguments refer to come back alike. Byte buffers, text and paths cross in bulk
-//! (`native`), errors by what they say (`remote`), descriptors beside the bytes (`descriptors`), and
+//! answer and what `&mut` arguments refer to come back alike. Byte buffers, text, paths and sequences of
+//! numbers cross in bulk (`native`), errors by what they say (`remote`), descriptors beside the bytes (`descriptors`), and
 //! everything else by serde (`form`).
 //!
 //! | read for | file |
 //! |---|---|
 //! | a message | `message` |
 //! | the choice of a codec | `pick`, `codecs` |
-//! | the types | `native`, `remote`, `descriptors` |
+//! | the types | `native`, `bytes`, `remote`, `descriptors` |
 //! | serde's values | `form`, `writer`, `compound`, `names`, `reader`, `varint` |
 
 use std::fmt;
 use std::marker::PhantomData;
 
+mod bytes;
 mod codecs;
 mod compound;
 mod descriptors;
@@ -35,7 +36,7 @@ mod writer;
 
 pub use codecs::{Accepts, AsNative, Back, Codec, Crosses, Keeps, Parts, Returns, Serde};
 pub use error::CodecError;
-pub use message::{BORROW_FROM, Incoming, Outgoing};
+pub use message::{BORROW_FROM, BULK_FROM, Incoming, Outgoing};
 pub use native::{ComesBack, Item, Native};
 pub use refused::{LostUpdates, NoArgument, NorThis, Shared, Unheld, Unsupported};
 pub use remote::RemoteError;
@@ -86,6 +87,11 @@ where
     C: Codec<'i, T> + Accepts<T> + Keeps<T>,
 {
     codec.put(value, out)
+}
+
+/// Says of a message of arguments whether the answer may want a file.
+pub fn expect<T, C: Returns<T>>(_: C, _: Probe<T>, out: &mut Outgoing<'_>) {
+    out.wants_file = C::IN_FILE;
 }
 
 /// Takes an argument from a message. What is returned is the argument, or can be borrowed as it.

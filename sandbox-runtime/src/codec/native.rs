@@ -1,4 +1,4 @@
-//! Types whose form on the wire is ours: byte buffers and text in bulk, paths, numbers, and what holds them.
+//! Types whose form on the wire is ours: bytes, text and sequences of numbers in bulk, paths, and what holds them.
 
 use std::borrow::{Borrow, Cow};
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{CodecError, Incoming, Outgoing};
+use crate::sys::plain::Plain;
 
 /// A type that crosses without serde: in bulk, losslessly, or although serde does not know it.
 pub trait Native<'i> {
@@ -16,6 +17,9 @@ pub trait Native<'i> {
 
     /// Whether a `&mut` argument of this type is copied back after the call.
     const COMES_BACK: bool = true;
+
+    /// Whether a worker may write a part of it into a file that came with the call.
+    const IN_FILE: bool = false;
 
     /// Appends the value to a message.
     ///
@@ -40,9 +44,7 @@ pub trait Native<'i> {
 )]
 pub trait ComesBack {}
 
-/// A [`Native`] type that makes a slice or vector of it native.
-///
-/// Not numbers, whose sequences serde encodes as well.
+/// A [`Native`] type that makes a slice or vector of it native. Not numbers, whose sequences cross as their bytes.
 pub trait Item {}
 
 impl<'i> Native<'i> for [u8] {
@@ -130,11 +132,36 @@ macro_rules! owners {
 }
 
 owners! {
-    Vec<u8>: [u8], Box<[u8]>: [u8], Rc<[u8]>: [u8], Arc<[u8]>: [u8],
-    String: str, Box<str>: str, Rc<str>: str, Arc<str>: str,
+    Box<[u8]>: [u8], Rc<[u8]>: [u8], Arc<[u8]>: [u8],
+    Box<str>: str, Rc<str>: str, Arc<str>: str,
     OsString: OsStr, Box<OsStr>: OsStr, Rc<OsStr>: OsStr, Arc<OsStr>: OsStr,
     PathBuf: Path, Box<Path>: Path, Rc<Path>: Path, Arc<Path>: Path,
     CString: CStr, Box<CStr>: CStr, Rc<CStr>: CStr, Arc<CStr>: CStr,
+}
+
+/// Those that can be what came, without a copy.
+macro_rules! owners_of_vectors {
+    ($($owner:ty: $borrowed:ty, $from:expr;)*) => {$(
+        impl<'i> Native<'i> for $owner {
+            type Held = Self;
+
+            fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+                <$borrowed>::send(self, out)
+            }
+
+            fn receive(input: &mut Incoming<'i>) -> Result<Self, CodecError> {
+                input.take_vec().and_then($from)
+            }
+        }
+
+        impl ComesBack for $owner {}
+        impl Item for $owner {}
+    )*};
+}
+
+owners_of_vectors! {
+    Vec<u8>: [u8], Ok;
+    String: str, |bytes| String::from_utf8(bytes).map_err(|_| CodecError::Utf8);
 }
 
 /// A reference within a value (`Option<&Path>`, `Vec<&str>`) borrows from the message.
@@ -188,6 +215,66 @@ impl<'i, const N: usize> Native<'i> for [u8; N] {
 impl<const N: usize> ComesBack for [u8; N] {}
 impl<const N: usize> Item for [u8; N] {}
 
+fn send_numbers<'v, N: Plain>(numbers: &'v [N], out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+    out.put_numbers(numbers);
+    Ok(())
+}
+
+/// Slices of numbers other than bytes, and their owners: they cross as the bytes that they are in memory, host and worker
+/// being the same program on the same machine.
+macro_rules! numbers {
+    ($($number:ty)*) => {$(
+        impl<'i> Native<'i> for [$number] {
+            type Held = Cow<'i, [$number]>;
+
+            fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+                send_numbers(self, out)
+            }
+
+            fn receive(input: &mut Incoming<'i>) -> Result<Cow<'i, [$number]>, CodecError> {
+                input.take_numbers()
+            }
+        }
+
+        impl<'i, const N: usize> Native<'i> for [$number; N] {
+            type Held = Self;
+
+            fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+                send_numbers(self, out)
+            }
+
+            fn receive(input: &mut Incoming<'i>) -> Result<Self, CodecError> {
+                let numbers = input.take_numbers::<$number>()?;
+                let found = numbers.len();
+                (&*numbers).try_into().map_err(|_| CodecError::BadLength { expected: N, found })
+            }
+        }
+
+        impl<const N: usize> ComesBack for [$number; N] {}
+        impl<const N: usize> Item for [$number; N] {}
+
+        numbers! { @ Vec<$number> | Box<[$number]> | Rc<[$number]> | Arc<[$number]> }
+    )*};
+    (@ $($owner:ty)|*) => {$(
+        impl<'i> Native<'i> for $owner {
+            type Held = Self;
+
+            fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
+                send_numbers(self, out)
+            }
+
+            fn receive(input: &mut Incoming<'i>) -> Result<Self, CodecError> {
+                input.take_numbers().map(|numbers| numbers.into_owned().into())
+            }
+        }
+
+        impl ComesBack for $owner {}
+        impl Item for $owner {}
+    )*};
+}
+
+numbers! { u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 }
+
 /// As serde has them; listed so that `Result<u32, io::Error>` and `(Vec<u8>, u32, u32)` are native.
 macro_rules! primitives {
     ($($primitive:ty)*) => {$(
@@ -213,6 +300,7 @@ impl<'i, T: Native<'i, Held = T>> Native<'i> for Option<T> {
     type Held = Self;
 
     const COMES_BACK: bool = T::COMES_BACK;
+    const IN_FILE: bool = T::IN_FILE;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
         out.put_flag(self.is_some());
@@ -231,6 +319,7 @@ impl<'i, T: Native<'i, Held = T>, E: Native<'i, Held = E>> Native<'i> for Result
     type Held = Self;
 
     const COMES_BACK: bool = T::COMES_BACK && E::COMES_BACK;
+    const IN_FILE: bool = T::IN_FILE || E::IN_FILE;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
         out.put_flag(self.is_ok());
@@ -251,6 +340,7 @@ impl<'i, T: Item + Native<'i, Held = T>> Native<'i> for [T] {
     type Held = Vec<T>;
 
     const COMES_BACK: bool = T::COMES_BACK;
+    const IN_FILE: bool = T::IN_FILE;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
         out.put_count(self.len());
@@ -272,6 +362,7 @@ impl<'i, T: Item + Native<'i, Held = T>> Native<'i> for Vec<T> {
     type Held = Self;
 
     const COMES_BACK: bool = T::COMES_BACK;
+    const IN_FILE: bool = T::IN_FILE;
 
     fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {
         self.as_slice().send(out)
@@ -290,6 +381,8 @@ macro_rules! tuples {
     ($(($($part:ident)+))*) => {$(
         impl<'i, $($part: ComesBack + Native<'i, Held = $part>),+> Native<'i> for ($($part,)+) {
             type Held = Self;
+
+            const IN_FILE: bool = $($part::IN_FILE)||+;
 
             #[allow(non_snake_case, reason = "the parts are named as their types")]
             fn send<'v>(&'v self, out: &mut Outgoing<'v>) -> Result<(), CodecError> {

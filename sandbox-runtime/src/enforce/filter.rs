@@ -84,17 +84,29 @@ impl Filter {
         install(&self.program(), seccomp::TSYNC)
     }
 
-    /// For a worker: the filter, then what it pins to this process and its forkserver.
-    pub(super) fn apply_in_worker(&self, forkserver: Pid) -> Result<(), LockError> {
+    /// For a worker: the filter, then what it pins to this process and its parents.
+    pub(super) fn apply_in_worker(&self, parents: [Pid; 2]) -> Result<(), LockError> {
         self.apply()?;
-        match self.pins {
-            Some(pins) => install(&pins.program(HERE, rustix::process::getpid(), forkserver), 0),
-            None => Ok(()),
-        }
+        self.pins(parents).map_or(Ok(()), |pins| pins.apply())
+    }
+
+    /// What is left for workers whose template has the filter.
+    pub(crate) fn pins(&self, parents: [Pid; 2]) -> Option<WorkerPins> {
+        self.pins.map(|pins| WorkerPins(pins::Template::new(pins, HERE, parents)))
     }
 
     pub(super) fn program(&self) -> Vec<sock_filter> {
         self.program.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect()
+    }
+}
+
+/// The second filter of any worker of the same parents.
+pub(crate) struct WorkerPins(pins::Template);
+
+impl WorkerPins {
+    /// Pins the calling process, for good.
+    pub(super) fn apply(&self) -> Result<(), LockError> {
+        install(&self.0.program(rustix::process::getpid()), 0)
     }
 }
 

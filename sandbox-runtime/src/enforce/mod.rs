@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use filter::Filter;
+pub(crate) use filter::{Filter, WorkerPins};
 pub(crate) use namespaces::{Namespaces, probe as probe_namespaces};
 pub(crate) use ruleset::Recipe;
 
@@ -115,13 +115,42 @@ impl Locks {
         Ok(Enforced(()))
     }
 
-    /// Restricts a worker, for good; what is for its `forkserver` alone, too.
-    pub(crate) fn close_worker(&self, forkserver: Pid) -> Result<Enforced, LockError> {
+    /// Restricts a worker, for good; also what is for its `parents` alone, its template and the forkserver.
+    pub(crate) fn close_worker(&self, parents: [Pid; 2]) -> Result<Enforced, LockError> {
         self.take_on_ruleset(0)?;
         capabilities::keep_only(&self.capabilities)?;
         // Last: it may refuse what the steps above need.
-        self.filter.as_ref().map_or(Ok(()), |filter| filter.apply_in_worker(forkserver))?;
+        self.filter.as_ref().map_or(Ok(()), |filter| filter.apply_in_worker(parents))?;
         Ok(Enforced(()))
+    }
+
+    /// Restricts a template, for good: as its workers, but for what names a process. With the ruleset only where it runs
+    /// `foreign` code, since theirs then have a layer more.
+    pub(crate) fn close_template(&self, foreign: bool) -> Result<(), LockError> {
+        no_new_privs()?;
+        if let Some(ruleset) = self.ruleset.as_ref().filter(|_| foreign) {
+            Locks::take_on(ruleset)?;
+        }
+        capabilities::keep_only(&self.capabilities)?;
+        self.filter.as_ref().map_or(Ok(()), Filter::apply)
+    }
+
+    /// As [`Locks::close_worker`], for what was forked from a template that is restricted.
+    pub(crate) fn close_child_of_template(&self, pins: Option<&WorkerPins>) -> Result<Enforced, LockError> {
+        // A layer of its own: siblings in one domain may signal and trace each other.
+        self.ruleset.as_ref().map_or(Ok(()), Locks::take_on)?;
+        pins.map_or(Ok(()), WorkerPins::apply)?;
+        Ok(Enforced(()))
+    }
+
+    /// What every child of the calling template is to be pinned to.
+    pub(crate) fn pins(&self, parents: [Pid; 2]) -> Option<WorkerPins> {
+        self.filter.as_ref()?.pins(parents)
+    }
+
+    /// Takes on a ruleset, in a process that has no_new_privs.
+    pub(crate) fn take_on(ruleset: &OwnedFd) -> Result<(), LockError> {
+        restrict(ruleset.as_fd(), 0)
     }
 
     /// Restricts a process of one thread, for good.

@@ -2,6 +2,7 @@
 
 use crate::enforce::Filter;
 use crate::plan::Kernel;
+use crate::wire::{Number, Setup};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
@@ -14,19 +15,30 @@ use std::time::Duration;
 /// Host to forkserver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// Fork a worker. Descriptors: where it reads its job, where it replies, and the socket on which to report
-    /// its end.
-    Fork {
-        /// Kill it then.
-        timeout: Option<Duration>,
-        /// Kill it when it has used so much processor time.
-        cpu: Option<Duration>,
-    },
+    /// Fork a template. Descriptors: its end of a socket, the slots, and those of the [`Setup`], in the order of its
+    /// fields.
+    Template(Box<Setup>),
     /// Try in a child whether a worker can be put into namespaces of its own. Descriptors: where the child answers, with
-    /// [`HasNamespaces`], and the socket on which to report its end.
+    /// [`HasNamespaces`].
     Probe,
     /// Restrict yourself, for good. Descriptor: the ruleset, if there is one. Answered by [`Restricted`].
     Restrict { ruleset: bool, filter: Option<Filter> },
+}
+
+/// Host to template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum TemplateRequest {
+    /// Fork a worker into this slot, which is new. Descriptors: the regions of requests and replies, the pipes for the
+    /// bell and for the end, the socket for descriptors, and its streams (of a function stdout and stderr).
+    Open(Number),
+    /// Fork another into it.
+    Fork(Number),
+    /// End its worker, if there is one, and forget it.
+    Close(Number),
+    /// A state has changed.
+    Look,
+    /// Have memory at hand for so many bytes of a file of this number, as long as nobody uses it. Descriptors: the file.
+    Touch { number: u32, length: u64 },
 }
 
 /// Forkserver to host: ready, on this kernel, or why not.

@@ -70,7 +70,7 @@ pub(super) fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -
 /// A forkserver that is ready.
 pub(super) struct Started {
     pub(super) control: OwnedFd,
-    pub(super) image: Image,
+    pub(super) image: &'static Image,
     pub(super) kernel: Kernel,
 }
 

@@ -1,6 +1,6 @@
 //! The end of a call, from everything that a worker has a say in.
 
-use super::values::decode_as_everything;
+use super::values::decode_answer;
 use crate::error::{Error, Ran};
 use crate::forkserver::{End, Report};
 use crate::outcome::{Circumstances, Outcome};
@@ -19,6 +19,7 @@ static FUNCTION: Function = Function {
     placement: Placement::Process,
     attribute: "",
     policy: None,
+    warm: None,
 };
 
 static PLAN: LazyLock<Plan> = LazyLock::new(|| {
@@ -35,7 +36,7 @@ pub fn outcome(input: &[u8]) {
     transcript.read(&mut FrameReader::new(), stream);
     let begun = transcript.begun;
     match outcome_of(transcript, end & 32 != 0) {
-        Ok(Outcome::Returned(answer)) => drop(decode_as_everything(&answer)),
+        Ok(Outcome::Returned(answer)) => decode_answer(&answer),
         Ok(Outcome::Exit(_)) => {}
         Err(error) => {
             assert!(!begun || error.ran() == Ran::Yes, "{error:?} of a body that began");

@@ -1,7 +1,7 @@
 //! Where the fuzzers begin: what an honest worker sends and what honest files say, and one step off it.
 
 use super::values::{Config, Kind as Value};
-use crate::codec::Outgoing;
+use crate::codec::{BULK_FROM, Outgoing};
 use crate::error::Cause;
 use crate::wire::{Kind, header};
 use crate::worker::{PanicNote, Refusal};
@@ -63,7 +63,12 @@ fn words() -> Vec<Vec<u8>> {
         frame(Kind::Refused, &note(&refusal)),
         frame(Kind::Unsendable, b"a path that is no \xff text"),
         frame(Kind::ExitCode, &[3]),
-        frame(Kind::Job, b""),
+        [&[1][..], &0u64.to_le_bytes()].concat(),
+        // A byte string that comes apart, then the result that refers to it by its length.
+        [frame(Kind::Bulk, &vec![7; BULK_FROM]), frame(Kind::Returned, &[0x80, 0x80, 0x04])].concat(),
+        [frame(Kind::Bulk4, &vec![7; BULK_FROM]), frame(Kind::Returned, &[0x80, 0x80, 0x04, 0])].concat(),
+        frame(Kind::Bulk8, &vec![7; BULK_FROM + 1]),
+        frame(Kind::Bulk, b"too short"),
         frame(Kind::Begun, b"?"),
         [&[Kind::Returned as u8][..], &u64::MAX.to_le_bytes()].concat(),
         b"hello, world".to_vec(),

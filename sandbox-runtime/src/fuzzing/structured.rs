@@ -2,22 +2,45 @@
 //! bytes at once.
 
 use super::outcome::{outcome_of, transcript};
-use super::values::decode_as_everything;
+use super::values::decode_answer;
+use crate::codec::BULK_FROM;
 use crate::error::{ErrorKind, Ran};
-use crate::outcome::Outcome;
-use crate::wire::{Frame, FrameReader, Kind, NOTE_LIMIT, frame_limit, header};
+use crate::outcome::{Answer, Outcome};
+use crate::wire::{Buffer, Frame, FrameReader, Kind, NOTE_LIMIT, frame_limit, header};
 use crate::worker::PanicNote;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-const FROM_WORKER: [Kind; 6] =
-    [Kind::Refused, Kind::Begun, Kind::Panicked, Kind::Returned, Kind::Unsendable, Kind::ExitCode];
+const FROM_WORKER: [Kind; 11] = [
+    Kind::Refused,
+    Kind::Begun,
+    Kind::Panicked,
+    Kind::Returned,
+    Kind::Unsendable,
+    Kind::ExitCode,
+    Kind::Bulk,
+    Kind::Bulk2,
+    Kind::Bulk4,
+    Kind::Bulk8,
+    Kind::Bulk16,
+];
+
+fn align(kind: Kind) -> u64 {
+    match kind {
+        Kind::Bulk2 => 2,
+        Kind::Bulk4 => 4,
+        Kind::Bulk8 => 8,
+        Kind::Bulk16 => 16,
+        _ => 1,
+    }
+}
 
 fn longest(kind: Kind) -> u64 {
     match kind {
         Kind::Begun => 0,
         Kind::ExitCode => 1,
         Kind::Returned => frame_limit(),
+        kind if kind.is_bulk() => frame_limit(),
         _ => NOTE_LIMIT as u64,
     }
 }
@@ -32,7 +55,8 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
         1 => any::<(String, Option<String>)>().prop_map(|(message, location)| {
             postcard::to_allocvec(&PanicNote { message, location }).expect("a message of ours")
         }),
-        1 => (any::<u8>(), NOTE_LIMIT - 2..NOTE_LIMIT + 2).prop_map(|(byte, length)| vec![byte; length]),
+        // The shortest that comes apart is as long as the longest note.
+        2 => (any::<u8>(), NOTE_LIMIT - 2..NOTE_LIMIT + 2).prop_map(|(byte, length)| vec![byte; length]),
     ];
     let lengths = prop_oneof![
         12 => Just(None),
@@ -75,27 +99,39 @@ fn read_at_once(mut stream: &[u8]) -> (Vec<Frame>, bool) {
         else {
             break;
         };
-        if length > longest(kind) {
+        let is_odd = kind.is_bulk() && (length < BULK_FROM as u64 || !length.is_multiple_of(align(kind)));
+        if length > longest(kind) || is_odd {
             return (frames, true);
         }
         let end = 9 + usize::try_from(length).expect("within the limits");
         let Some(payload) = stream.get(9..end) else { break };
-        frames.push(Frame { kind, payload: payload.to_vec() });
+        frames.push(Frame { kind, payload: payload.to_vec().into() });
         stream = &stream[end..];
     }
     (frames, false)
 }
 
+fn bulk_of(frames: &[Frame]) -> Vec<Buffer> {
+    let bulk = frames.iter().filter(|frame| frame.kind.is_bulk());
+    bulk.map(|frame| frame.payload.clone()).collect()
+}
+
 /// What a call is to end with, by the rules of the wire, of a worker that exits with this code.
 fn expected(frames: &[Frame], is_bad: bool, code: u8) -> (Result<Outcome, &'static str>, Ran) {
-    let end = frames.iter().position(|frame| !matches!(frame.kind, Kind::Begun | Kind::Panicked));
+    let end = frames
+        .iter()
+        .position(|frame| !frame.kind.is_bulk() && !matches!(frame.kind, Kind::Begun | Kind::Panicked));
     let before = &frames[..end.unwrap_or(frames.len())];
     let begun = before.iter().any(|frame| frame.kind == Kind::Begun);
     let note = before.iter().rfind(|frame| frame.kind == Kind::Panicked);
     let note = note.map(|frame| postcard::from_bytes::<PanicNote>(&frame.payload).is_ok());
     let is_bad = is_bad && end.is_none();
     let result = match end.map(|end| &frames[end]) {
-        Some(Frame { kind: Kind::Returned, payload }) => Ok(Outcome::Returned(payload.clone())),
+        Some(Frame { kind: Kind::Returned, payload }) => Ok(Outcome::Returned(Answer {
+            stream: payload.clone(),
+            bulk: Some(bulk_of(before)),
+            result: None,
+        })),
         Some(Frame { kind: Kind::ExitCode, payload }) if payload.len() == 1 => {
             Ok(Outcome::Exit(payload[0].into()))
         }
@@ -142,11 +178,13 @@ proptest! {
         }
         match (outcome_of(transcript, false), result) {
             (Ok(outcome), expected) => {
-                if let Outcome::Returned(payload) = &outcome {
-                    prop_assert_eq!(payload.capacity(), payload.len());
-                    decode_as_everything(payload);
+                if let Outcome::Returned(answer) = &outcome {
+                    prop_assert_eq!(answer.stream.capacity(), answer.stream.len());
                 }
-                prop_assert_eq!(Ok(outcome), expected);
+                prop_assert_eq!(Ok(&outcome), expected.as_ref());
+                if let Outcome::Returned(answer) = outcome {
+                    decode_answer(&answer);
+                }
             }
             (Err(error), Err(expected)) => {
                 prop_assert_eq!(name(error.kind()), expected, "{:?}", error);

@@ -1,6 +1,7 @@
 //! What comes out of a message as types of every kind.
 
-use crate::codec::CodecError;
+use crate::codec::{CodecError, Incoming, Native};
+use crate::outcome::Answer;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -57,6 +58,28 @@ pub(crate) enum Any {
     Map(BTreeMap<String, Any>),
 }
 
+/// Decodes an answer as types of every kind, and where byte strings came apart, as those of which they are parts.
+pub(crate) fn decode_answer(answer: &Answer) {
+    decode_as_everything(&answer.stream);
+    let whole: usize =
+        answer.bulk.iter().flatten().map(|bulk| bulk.len()).sum::<usize>() + answer.stream.len();
+    let held = [
+        apart::<Vec<u8>>(answer, Vec::len),
+        apart(answer, String::len),
+        apart(answer, |numbers: &Vec<f32>| size_of_val(&**numbers)),
+        apart(answer, |numbers: &Vec<u64>| size_of_val(&**numbers)),
+        apart(answer, |texts: &Vec<Vec<u8>>| texts.iter().map(Vec::len).sum()),
+    ];
+    assert!(held.into_iter().flatten().all(|held| held <= whole), "{held:?} of {whole}");
+}
+
+fn apart<T: for<'i> Native<'i, Held = T>>(answer: &Answer, length: impl Fn(&T) -> usize) -> Option<usize> {
+    let mut bulk = answer.bulk.clone()?;
+    let mut input = Incoming::new(&answer.stream, []).with_bulk(Some(&mut bulk));
+    let value = T::receive(&mut input).ok()?;
+    input.finish().ok().map(|()| length(&value))
+}
+
 /// Decodes as one type after another; returns how many accepted the bytes. What one accepts can be sent again.
 pub(crate) fn decode_as_everything(bytes: &[u8]) -> usize {
     macro_rules! everything {
@@ -77,7 +100,7 @@ pub(crate) fn decode_as_everything(bytes: &[u8]) -> usize {
     everything![
         (), bool, char, u8, u64, i32, i128, f64,
         Vec<u8>, String, CString, PathBuf, [u8; 3], Option<Vec<u8>>, Vec<String>, (String, u8), Vec<Vec<u8>>,
-        Vec<()>, Vec<((), ())>, Vec<u32>, Vec<Option<bool>>, HashMap<String, Vec<u16>>,
+        Vec<()>, Vec<((), ())>, Vec<u32>, Box<[i128]>, [f64; 2], Vec<Vec<u16>>, Vec<char>, Vec<Option<bool>>, HashMap<String, Vec<u16>>,
         Config, Kind, Any, Vec<Kind>, Box<Option<Any>>,
         io::Error, Box<dyn Error>, Result<Config, io::Error>, Result<(), std::num::ParseIntError>,
     ]

@@ -35,6 +35,9 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
         let has_workers = needs_forkserver() && !is_out_of_reach(function)?;
         let server = has_workers.then(|| forkserver::restrict_first(&locks)).transpose();
         let server = server.map_err(|error| cannot_start(function, &error))?;
+        if server.is_some() {
+            crate::pool::forget();
+        }
         let enforced = match threads {
             1 => locks.close_one_thread(),
             _ if plan.has_tsync() => locks.close_all_threads(),

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 /// The plan of a call. What is lost is reported.
-fn plan_for(
+pub(crate) fn plan_for(
     function: &'static Function,
     policy: &Policy,
     placement: Placement,

@@ -1,19 +1,17 @@
-//! A worker process: prepared here, forked by the forkserver, locked and run there, and waited for.
+//! A call in a worker process: prepared here, run there, and waited for.
 
-use super::{plan_for, thread};
+use super::thread;
+use crate::bytes::result::ResultFile;
 use crate::call::{Caller, Entry};
 use crate::codec::{CodecError, Incoming, Outgoing};
-use crate::enforce::Locks;
-use crate::error::{Error, Output, Ran};
-use crate::forkserver::{self, Forkserver, Worker};
-use crate::outcome::{Circumstances, Outcome};
-use crate::plan::{Placement, Plan};
+use crate::error::{Error, ErrorKind, Output, Ran};
+use crate::outcome::{Answer, Circumstances, Outcome};
+use crate::plan::Plan;
 use crate::policy::Policy;
-use crate::pool;
+use crate::pool::{self, Lease, NoWorker, Source};
 use crate::registry::Function;
-use crate::wire::{Exchange, Job, JobError, Relay, Sending};
+use crate::wire::{ALIGNED, Buffer, Data, Exchange, Head, Relay, send_fds};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
 use std::collections::VecDeque;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -23,36 +21,65 @@ pub(crate) fn call(
     policy: &Policy,
     entry: Entry,
     arguments: &Outgoing<'_>,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Answer, Error> {
     if super::is_out_of_reach(function)? {
         return nested(function, policy, entry, arguments);
     }
-    let plan = plan_for(function, policy, Placement::Process, pool::kernel(function, policy)?)?;
-    let locks = Locks::prepare(&plan, function)?;
-    let (worker, server) = pool::worker(function, plan.limits)?;
-    let prepared = Prepared { function, plan: &plan, locks, worker, server };
-    match prepared.run(entry, arguments, None)? {
-        Outcome::Returned(answer) => Ok(answer),
-        Outcome::Exit(_) => Err(super::bad_data(function, "an exit code for a result".into())),
+    // A template that died is noticed here; the next one is asked once more.
+    match attempt(function, policy, entry, arguments)? {
+        Attempt::Over(result) => result,
+        Attempt::Gone(_) => match attempt(function, policy, entry, arguments)? {
+            Attempt::Over(result) => result,
+            Attempt::Gone(_) if function.warm.is_some() => Err(Error::launch(
+                function.name,
+                "its template has ended: does `warm` end the process?",
+                None,
+            )),
+            Attempt::Gone(error) => Err(error),
+        },
     }
+}
+
+/// What became of a call.
+enum Attempt {
+    Over(Result<Answer, Error>),
+    /// The template ended before the body began.
+    Gone(Error),
+}
+
+fn attempt(
+    function: &'static Function,
+    policy: &Policy,
+    entry: Entry,
+    arguments: &Outgoing<'_>,
+) -> Result<Attempt, Error> {
+    let source = pool::source(function, policy)?;
+    let lease = match source.template.take(None) {
+        Ok(lease) => lease,
+        Err(NoWorker::Gone) => return Ok(Attempt::Gone(no_worker(function, NoWorker::Gone))),
+        Err(error) => return Err(no_worker(function, error)),
+    };
+    Ok(match (Call { function, source: &source, program: false }).run(lease, entry, arguments) {
+        Ok(Outcome::Returned(answer)) => Attempt::Over(Ok(answer)),
+        Ok(Outcome::Exit(_)) => {
+            Attempt::Over(Err(super::bad_data(function, "an exit code for a result".into())))
+        }
+        Err(error) if matches!((error.kind(), error.ran()), (ErrorKind::Abandoned, Ran::Maybe)) => {
+            Attempt::Gone(error)
+        }
+        Err(error) => Attempt::Over(Err(error)),
+    })
 }
 
 /// `fn main` in a worker: its arguments, stdin and environment are the program's, its end is too.
 pub(crate) fn program(function: &'static Function, policy: &Policy, entry: Entry) -> ! {
-    // With the program's arguments, so before anything else starts the forkserver.
-    let kernel = forkserver::start_for_program().map_err(|error| pool::cannot_start(function, &error));
-    let kernel = kernel.and_then(|_| pool::kernel(function, policy));
-    let plan = kernel.and_then(|kernel| plan_for(function, policy, Placement::Process, kernel));
-    let outcome = plan.and_then(|plan| {
-        let locks = Locks::prepare(&plan, function)?;
-        let (worker, server) = pool::worker(function, plan.limits)?;
-        let stdin = std::io::stdin()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|error| Error::launch(function.name, format!("stdin: {error}"), Some(error.into())))?;
-        Prepared { function, plan: &plan, locks, worker, server }.run(entry, &Outgoing::new(), Some(stdin))
-    });
-    match outcome {
+    let run = || {
+        let source = pool::source_of_program(function, policy)?;
+        let stdin = std::io::stdin();
+        let lease = source.template.take(Some(stdin.as_fd())).map_err(|error| no_worker(function, error))?;
+        Call { function, source: &source, program: true }.run(lease, entry, &Outgoing::new())
+    };
+    match run() {
         Ok(Outcome::Exit(code)) => std::process::exit(code),
         Ok(Outcome::Returned(_)) => {
             crate::call::refuse_to_start(super::bad_data(function, "a result of `main`".into()))
@@ -64,50 +91,72 @@ pub(crate) fn program(function: &'static Function, policy: &Policy, entry: Entry
     }
 }
 
-/// A worker and what it is to be locked with.
-struct Prepared<'a> {
-    function: &'static Function,
-    plan: &'a Plan,
-    locks: Locks,
-    worker: Worker,
-    server: std::sync::Arc<Forkserver>,
+fn no_worker(function: &Function, error: NoWorker) -> Error {
+    match error {
+        NoWorker::Gone => Error::launch(function.name, "its template has ended", None),
+        NoWorker::Busy { max, waited } => Error::new(function.name, ErrorKind::Busy { max, waited }, Ran::No),
+        NoWorker::Start(error) => pool::cannot_start(function, &error),
+    }
 }
 
-impl Prepared<'_> {
-    fn run(&self, entry: Entry, arguments: &Outgoing<'_>, stdin: Option<OwnedFd>) -> Result<Outcome, Error> {
-        let failed = |what: &'static str| {
-            move |error: std::io::Error| {
-                Error::launch(self.function.name, format!("{what}: {error}"), Some(error.into()))
+struct Call<'a> {
+    function: &'static Function,
+    source: &'a Source,
+    program: bool,
+}
+
+impl Call<'_> {
+    fn run(&self, mut lease: Lease, entry: Entry, arguments: &Outgoing<'_>) -> Result<Outcome, Error> {
+        let Source { plan, ruleset, .. } = self.source;
+        let directory = self.source.directory(self.function)?;
+        let template = &*self.source.template;
+        let result = if arguments.wants_file() { template.result_file() } else { None };
+        let fds: Vec<BorrowedFd<'_>> = (directory.iter().chain(ruleset).map(AsFd::as_fd))
+            .chain(arguments.fds().iter().copied())
+            .chain(result.iter().map(AsFd::as_fd))
+            .collect();
+        let env = self.environment(plan)?;
+        let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
+        let head = Head {
+            entry: pool::offset(self.function, self.source.template.server(), entry as usize)?,
+            env: env.len() as u64,
+            arguments: arguments.len() as u64,
+            fds: fds.len() as u32,
+            flags: flag(directory.is_some(), Head::DIRECTORY)
+                | flag(ruleset.is_some(), Head::RULESET)
+                | flag(result.is_some(), Head::RESULT)
+                | flag(lease.is_last(), Head::LAST),
+        };
+        let Some((ends, slot)) = lease.parts() else { return Err(self.launch("the worker was settled")) };
+        send_fds(ends.job.as_fd(), &fds).map_err(|error| self.launch(error.to_string()))?;
+        let mut parts = [&env[..]].into_iter().chain(arguments.segments());
+        let data = Data::new(&mut parts);
+        let transcript = Exchange::new(ends, slot, data, plan.limits.timeout).run(head, || {
+            if result.is_some() {
+                template.stock_result_file();
             }
-        };
-        let job = self.job(entry, stdin.is_some())?;
-        let directory = self.directory().map_err(failed("working directory"))?;
-        let (mut relay, stdio) = Relay::new(self.plan.stdio).map_err(failed("stdio"))?;
-        let prelude = job.prelude(arguments).map_err(|error| self.unsendable(&error))?;
-        // In the order of the fields of `Received`.
-        let Locks { ruleset, recipe, .. } = &self.locks;
-        let paths = recipe.iter().flat_map(|recipe| &recipe.paths);
-        let fds: Vec<BorrowedFd<'_>> =
-            (stdin.iter().chain(&stdio).chain(&directory).chain(ruleset).chain(paths))
-                .map(AsFd::as_fd)
-                .chain(arguments.fds().iter().copied())
-                .collect();
-        let sending = Sending::new(&prelude, arguments, fds).map_err(|error| self.unsendable(&error))?;
-        let transcript = Exchange::new(&self.worker, sending, &mut relay, self.plan.limits.timeout).run();
+        });
+        let server = self.source.template.server();
         if transcript.stuck {
-            self.server.give_up();
+            server.give_up();
         } else if transcript.abandoned {
-            self.server.forget_if_gone();
+            server.forget_if_gone();
         }
-        let circumstances = Circumstances {
-            function: self.function,
-            plan: self.plan,
-            relay: &relay,
-            is_program: job.program,
-        };
-        let outcome = circumstances.outcome(transcript)?;
-        self.log_captured(&relay);
-        Ok(outcome)
+        let fate = transcript.fate();
+        let relay = &ends.relay;
+        self.log_captured(relay);
+        let circumstances = Circumstances { function: self.function, plan, relay, is_program: self.program };
+        let mut outcome = circumstances.outcome(transcript);
+        lease.note_given(arguments.in_files() + result.as_ref().map_or(0, ResultFile::memory));
+        lease.settle(fate);
+        if let Ok(Outcome::Returned(answer)) = &mut outcome {
+            answer.result = result;
+        }
+        outcome
+    }
+
+    fn launch(&self, what: impl Into<String>) -> Error {
+        Error::launch(self.function.name, what, None)
     }
 
     /// What a successful call printed under `stdio = "capture"`; an error carries it.
@@ -120,41 +169,22 @@ impl Prepared<'_> {
         }
     }
 
-    fn job(&self, entry: Entry, program: bool) -> Result<Job, Error> {
-        let offset = self.server.image().offset_of(entry as usize);
-        let no_code = || Error::launch(self.function.name, "the function's code is not in the program", None);
-        Ok(Job {
-            function: self.function.name.to_owned(),
-            entry: offset.ok_or_else(no_code)?,
-            program,
-            directory: self.plan.files,
-            ruleset: self.locks.ruleset.is_some(),
-            recipe: self.locks.recipe.as_ref().map(|recipe| recipe.plan.clone()),
-            filter: self.locks.filter.clone(),
-            namespaces: self.locks.namespaces.clone(),
-            capabilities: self.locks.capabilities.clone(),
-            grants_proc: self.plan.grants_proc(),
-            limits: self.plan.limits,
-            env: self.environment(program),
-        })
-    }
-
-    fn environment(&self, program: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
-        std::env::vars_os()
-            .filter(|(name, _)| program || self.plan.env.iter().any(|known| name == known.as_str()))
+    /// The variables to pass, encoded; nothing if there are none.
+    fn environment(&self, plan: &Plan) -> Result<Vec<u8>, Error> {
+        if !self.program && plan.env.is_empty() {
+            return Ok(Vec::new());
+        }
+        let passes =
+            |name: &std::ffi::OsStr| self.program || plan.env.iter().any(|known| name == known.as_str());
+        let variables: Vec<(Vec<u8>, Vec<u8>)> = std::env::vars_os()
+            .filter(|(name, _)| passes(name))
             .map(|(name, value)| (name.as_bytes().to_owned(), value.into_vec()))
-            .collect()
-    }
-
-    /// The directory to work in, where files are granted.
-    fn directory(&self) -> std::io::Result<Option<OwnedFd>> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let here = || rustix::fs::open(".", flags, Mode::empty());
-        Ok(if self.plan.files { Some(here()?) } else { None })
-    }
-
-    fn unsendable(&self, error: &JobError) -> Error {
-        Error::launch(self.function.name, error.to_string(), None)
+            .collect();
+        let encoded = postcard::to_allocvec(&variables);
+        let mut encoded = encoded.map_err(|error| self.launch(format!("environment: {error}")))?;
+        // What is behind the last variable is not looked at; the arguments follow.
+        encoded.resize(encoded.len().next_multiple_of(ALIGNED), 0);
+        Ok(encoded)
     }
 }
 
@@ -165,7 +195,7 @@ fn nested(
     policy: &Policy,
     entry: Entry,
     arguments: &Outgoing<'_>,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Answer, Error> {
     let bytes: Vec<u8> = arguments.segments().flatten().copied().collect();
     let fds = arguments.fds().iter().map(BorrowedFd::try_clone_to_owned);
     let fds = fds.collect::<std::io::Result<VecDeque<OwnedFd>>>().map_err(|error| {
@@ -186,7 +216,7 @@ fn nested(
 #[derive(Default)]
 struct Nested {
     begun: bool,
-    answer: Option<Vec<u8>>,
+    answer: Option<Answer>,
 }
 
 impl Caller for Nested {
@@ -194,8 +224,15 @@ impl Caller for Nested {
         self.begun = true;
     }
 
+    /// That is the outer call's.
+    fn has_result_file(&self) -> bool {
+        false
+    }
+
     fn returned(&mut self, message: &Outgoing<'_>) {
-        self.answer = Some(message.segments().flatten().copied().collect());
+        let mut stream = Buffer::default();
+        message.segments().for_each(|segment| stream.extend_from_slice(segment));
+        self.answer = Some(Answer { stream, ..Answer::default() });
     }
 
     fn exit_code(&mut self, _: u8) {}

@@ -20,7 +20,7 @@ pub use namespaces::NamespacesPlan;
 pub use promise::{Layer, Lost, Promise};
 pub use ruleset::{PathRule, PortRule, RulesetPlan};
 
-use crate::policy::{Access, Allow, Demand, Memory, NetAccess, Policy, Stdio, ThreadSync, Timeout};
+use crate::policy::{Access, Allow, Demand, Memory, NetAccess, Policy, Stdio, ThreadSync, Timeout, Workers};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -125,6 +125,8 @@ pub struct Plan {
     pub env: Vec<String>,
     /// `process`: what becomes of stdout and stderr.
     pub stdio: Stdio,
+    /// `process`: how many workers there are, and how many calls each serves.
+    pub workers: Workers,
     /// `process`: whether files are granted, and with them the caller's working directory.
     pub files: bool,
     /// `in_place`: what to do about other threads.
@@ -132,6 +134,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a worker can start what outlives it.
+    pub(crate) fn may_leave_processes(&self) -> bool {
+        self.filter.as_ref().is_none_or(|filter| !filter.processes)
+    }
+
+    /// Whether there is nothing to reach, so that it makes no difference who asks: no files, no sockets, no programs, no
+    /// processes to signal.
+    pub(crate) fn grants_nothing(&self) -> bool {
+        let nothing = |filter: &FilterPlan| {
+            let kinds = filter.sockets == Sockets::default() && filter.signals == Signals::ToItself;
+            kinds && filter.paths && filter.execute && filter.processes
+        };
+        self.filter.as_ref().is_some_and(nothing) && self.namespaces.is_none() && self.capabilities.is_empty()
+    }
+
     /// Whether the body may look at processes in `/proc`, its own above all.
     pub(crate) fn grants_proc(&self) -> bool {
         let proc = Path::new("/proc");
@@ -240,6 +257,7 @@ pub fn plan(policy: &Policy, placement: Placement, kernel: Kernel) -> Result<Pla
         limits: if process { Limits::of(policy) } else { Limits::default() },
         env: if process { policy.env.clone() } else { Vec::new() },
         stdio: policy.stdio,
+        workers: if process { policy.effective_workers() } else { Workers::new() },
         files: policy.names_files(),
         thread_sync: policy.thread_sync,
         held,

@@ -617,6 +617,24 @@ fn two_words_for_one_right_make_one_plan() {
 }
 
 #[test]
+fn workers_that_count_are_within_range() {
+    let many = Workers::new().reuse(9).spare(5).max(3);
+    let plans = |policy: Policy| {
+        [Placement::Process, Placement::Thread, Placement::InPlace]
+            .map(|placement| plan(&policy, placement, kernel(NEWEST_ABI)).map(|plan| plan.workers))
+    };
+    let nowhere_else = Ok(Workers::new());
+    let [process, elsewhere @ ..] = plans(Policy::new().workers(many));
+    assert_eq!(process, Ok(many.spare(3)));
+    assert_eq!(elsewhere, [nowhere_else.clone(), nowhere_else]);
+    // In either order.
+    let second = Duration::from_secs(1);
+    for policy in [Policy::new().cpu(second).workers(many), Policy::new().workers(many).cpu(second)] {
+        assert_eq!(plans(policy)[0], Ok(many.reuse(1).spare(3)));
+    }
+}
+
+#[test]
 fn limits_are_a_workers() {
     let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
     let policy = Policy::new().env(["LANG"]).timeout(minute).memory(1u64 << 20);

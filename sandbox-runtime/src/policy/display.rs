@@ -1,6 +1,6 @@
 //! A policy as the attribute that would make it.
 
-use super::{Demand, Memory, PathGrant, PathKey, Policy, Stdio, ThreadSync, Timeout};
+use super::{Demand, Memory, PathGrant, PathKey, Policy, Stdio, ThreadSync, Timeout, Workers};
 use crate::policy::NetAccess;
 use std::fmt;
 use std::time::Duration;
@@ -35,6 +35,9 @@ fn keys(policy: &Policy) -> Vec<String> {
     }
     keys.extend(key("env", policy.env.iter().map(|name| format!("{name:?}")).collect()));
     keys.extend(stdio(policy.stdio).map(|word| format!("stdio = \"{word}\"")));
+    if policy.workers != Workers::new() {
+        keys.push(policy.workers.to_string());
+    }
     match policy.demand {
         Demand::Default => {}
         Demand::Strict => keys.push("strict".into()),

@@ -1,6 +1,8 @@
 //! Policies as files of the landlockconfig format say them.
 
-use super::{Access, Allow, Demand, NetAccess, PathGrant, PathKey, Policy, PortGrant, Stdio, ThreadSync};
+use super::{
+    Access, Allow, Demand, NetAccess, PathGrant, PathKey, Policy, PortGrant, Stdio, ThreadSync, Workers,
+};
 use sandboxed_config::{Config, Grants, Kind, Unwritable};
 use std::path::PathBuf;
 
@@ -104,6 +106,7 @@ impl Policy {
             namespaces,
             env,
             stdio,
+            workers,
             demand,
             thread_sync,
             is_program,
@@ -125,6 +128,7 @@ impl Policy {
             (*namespaces, "`namespaces`"),
             (!env.is_empty(), "`env`"),
             (*stdio != Stdio::Relay, "`stdio`"),
+            (*workers != Workers::new(), "`workers`"),
             (*demand == Demand::Strict, "`strict`"),
             (*demand == Demand::BestEffort, "`best_effort`"),
             (*thread_sync != ThreadSync::Kernel, "`thread_sync`"),

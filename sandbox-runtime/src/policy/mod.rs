@@ -7,11 +7,13 @@ mod file;
 mod from_file;
 mod preset;
 mod values;
+mod workers;
 
 pub use access::{Access, NetAccess};
 pub(crate) use display::{duration, size};
 pub use preset::Preset;
 pub use values::{Allow, Memory, Names, Optional, Paths, Ports, Stdio, ThreadSync, Timeout, optional};
+pub use workers::Workers;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -45,6 +47,7 @@ pub struct Policy {
     pub(crate) namespaces: bool,
     pub(crate) env: Vec<String>,
     pub(crate) stdio: Stdio,
+    pub(crate) workers: Workers,
     pub(crate) demand: Demand,
     pub(crate) thread_sync: ThreadSync,
     /// It is that of `fn main`, which has the program's environment and stdin wherever it runs.
@@ -207,7 +210,8 @@ impl Policy {
         self
     }
 
-    /// Limits the processor time of a worker, of all its threads together. `process` only.
+    /// Limits the processor time of a worker, of all its threads together. With it a worker serves one call, whatever
+    /// [`workers`](Policy::workers) says. `process` only.
     pub fn cpu(mut self, limit: Duration) -> Policy {
         self.cpu = Some(limit);
         self
@@ -253,6 +257,13 @@ impl Policy {
         self
     }
 
+    /// Says how many workers a function has, and how many calls each serves; what was said before is forgotten.
+    /// `process` only: where a body runs in no worker, and for `main`, it means nothing.
+    pub fn workers(mut self, workers: Workers) -> Policy {
+        self.workers = workers;
+        self
+    }
+
     /// Makes every promise that cannot be held an error, in every placement.
     pub fn strict(mut self) -> Policy {
         self.demand = Demand::Strict;
@@ -295,8 +306,15 @@ impl Policy {
             namespaces: false,
             env: Vec::new(),
             stdio: Stdio::Relay,
+            workers: Workers::new(),
             ..self.clone()
         }
+    }
+
+    /// The workers that the pool is to have. `cpu` counts a worker's whole life, so with it each is used once.
+    pub(crate) fn effective_workers(&self) -> Workers {
+        let workers = self.workers.in_range();
+        if self.cpu.is_some() { workers.reuse(1) } else { workers }
     }
 
     pub(crate) fn names_files(&self) -> bool {

@@ -17,6 +17,15 @@ impl<T: Sync + Send + 'static> ForkMark<T> {
         ForkMark { page: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
+    /// This process's value, if it has one.
+    pub(crate) fn get(&self) -> Option<&'static T> {
+        let page = self.page.load(Ordering::Acquire);
+        // SAFETY: null, or a page as below.
+        let slot = unsafe { page.as_ref() }?;
+        // SAFETY: null, or a leaked box, which lives for ever.
+        unsafe { slot.load(Ordering::Acquire).as_ref() }
+    }
+
     /// This process's value, made by `make` where it has none yet. What a parent had stays where it is.
     pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> rustix::io::Result<&'static T> {
         let slot = self.slot()?;

@@ -5,6 +5,7 @@ use rustix::fd::BorrowedFd;
 use rustix::mm::{MapFlags, ProtFlags};
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// The program, or the shared library, that holds this crate's code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +19,17 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// The image that this function was linked into.
-    pub(crate) fn ours() -> Option<Image> {
-        let mut search = Search { objects: 0, found: None };
-        // SAFETY: `visit` has the signature that is asked for and `data` is what it expects; both live through
-        // the call, which does not keep them.
-        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
-        search.found
+    /// The image that this function was linked into. It stays where it is.
+    pub(crate) fn ours() -> Option<&'static Image> {
+        static OURS: OnceLock<Option<Image>> = OnceLock::new();
+        let find = || {
+            let mut search = Search { objects: 0, found: None };
+            // SAFETY: `visit` has the signature that is asked for and `data` is what it expects; both live through
+            // the call, which does not keep them.
+            unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+            search.found
+        };
+        OURS.get_or_init(find).as_ref()
     }
 
     /// An address of ours, relative to the image; `None` for an address that is not our code.
@@ -72,7 +77,7 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, data: *m
         is_program: search.objects == 0,
     };
     search.objects += 1;
-    if image.holds(Image::ours as fn() -> Option<Image> as usize) {
+    if image.holds(Image::ours as fn() -> Option<&'static Image> as usize) {
         search.found = Some(image);
     }
     c_int::from(search.found.is_some())

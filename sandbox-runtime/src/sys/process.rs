@@ -83,6 +83,14 @@ pub(crate) fn cpu_time(pid: Pid) -> Option<Duration> {
     (asked == 0).then(|| Duration::new(time.tv_sec.unsigned_abs(), nanoseconds))
 }
 
+/// Nanoseconds of the monotonic clock, which is one for all processes.
+pub(crate) fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec. The clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec.unsigned_abs().saturating_mul(1_000_000_000).saturating_add(time.tv_nsec.unsigned_abs())
+}
+
 /// Waits until a child has ended; false if there is none.
 pub(crate) fn wait_any() -> bool {
     // SAFETY: no status is asked for.
@@ -243,8 +251,26 @@ pub(crate) fn dup_to(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
 
 /// Closes every descriptor from `first` on (`close_range(2)`, Linux 5.9).
 pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
-    // SAFETY: takes integers; callers own the descriptors of their process and hold no others.
-    match unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } {
+    close_range(first.unsigned_abs(), u32::MAX)
+}
+
+/// Closes every descriptor but stdio and these.
+pub(crate) fn close_all_but(kept: &[&OwnedFd]) -> io::Result<()> {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for number in kept.into_iter().filter(|number| *number >= 3) {
+        if number > first {
+            close_range(first, number - 1)?;
+        }
+        first = number + 1;
+    }
+    close_range(first, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: takes integers; callers own the descriptors of their process and hold none in the range.
+    match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
@@ -259,6 +285,12 @@ pub(crate) fn take_fd(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it is open, and callers name a number that was left to them (the forkserver's socket, a worker's
     // channel) and that they take once.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// What a body finds at the number of the bell, whatever it has made of that.
+pub(crate) fn borrow_fd(number: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: the worker put a descriptor there for as long as it lives. Where a body closed it, a write fails.
+    unsafe { BorrowedFd::borrow_raw(number) }
 }
 
 /// `prctl(2)` with options that only ask, or that no kernel knows.
@@ -322,4 +354,18 @@ pub(crate) fn page_size() -> usize {
     // SAFETY: takes an integer.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096)
+}
+
+/// Sees to it that the calling thread does not run on this processor for the moment; says whether that can be.
+pub(crate) fn avoid_processor(processor: usize) -> bool {
+    if rustix::thread::sched_getcpu() != processor {
+        return true;
+    }
+    let Ok(all) = rustix::thread::sched_getaffinity(None) else { return false };
+    let mut others = all;
+    others.unset(processor);
+    // Afterwards it may run where it could before; the scheduler leaves it where it is.
+    others.count() > 0
+        && rustix::thread::sched_setaffinity(None, &others).is_ok()
+        && rustix::thread::sched_setaffinity(None, &all).is_ok()
 }

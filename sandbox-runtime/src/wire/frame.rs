@@ -1,15 +1,13 @@
 //! Frames, read from bytes that anybody may have written. No system calls here.
 
+use crate::codec::BULK_FROM;
+use crate::sys::plain::Buffer;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Host to worker: how to lock itself, and what to call.
-    Job = 1,
-    /// Host to worker: the arguments.
-    Arguments = 2,
     /// Worker to host: it could not be locked, or did not understand; the body did not begin.
     Refused = 3,
     /// Worker to host: the body begins.
@@ -22,11 +20,53 @@ pub enum Kind {
     Unsendable = 7,
     /// Worker to host: the exit code of `fn main`.
     ExitCode = 8,
+    /// Worker to host: a long byte string of the result that follows.
+    Bulk = 9,
+    /// Worker to host: likewise, of numbers that lie at multiples of 2 bytes.
+    Bulk2 = 10,
+    /// Of 4 bytes.
+    Bulk4 = 11,
+    /// Of 8 bytes.
+    Bulk8 = 12,
+    /// Of 16 bytes.
+    Bulk16 = 13,
 }
 
 impl Kind {
-    const FROM_WORKER: [Kind; 6] =
-        [Kind::Refused, Kind::Begun, Kind::Panicked, Kind::Returned, Kind::Unsendable, Kind::ExitCode];
+    const FROM_WORKER: [Kind; 11] = [
+        Kind::Refused,
+        Kind::Begun,
+        Kind::Panicked,
+        Kind::Returned,
+        Kind::Unsendable,
+        Kind::ExitCode,
+        Kind::Bulk,
+        Kind::Bulk2,
+        Kind::Bulk4,
+        Kind::Bulk8,
+        Kind::Bulk16,
+    ];
+
+    /// Of numbers with this alignment.
+    pub(crate) fn of_bulk(align: usize) -> Kind {
+        match align {
+            2 => Kind::Bulk2,
+            4 => Kind::Bulk4,
+            8 => Kind::Bulk8,
+            16 => Kind::Bulk16,
+            _ => Kind::Bulk,
+        }
+    }
+
+    /// Whether it is a part of a result that comes apart from it.
+    pub fn is_bulk(self) -> bool {
+        self as u8 >= Kind::Bulk as u8
+    }
+
+    /// How its payload lies in memory, in bytes.
+    fn align(self) -> usize {
+        if self.is_bulk() { 1 << (self as u8 - Kind::Bulk as u8) } else { 1 }
+    }
 
     /// The longest payload that is accepted from a worker.
     fn limit(self) -> u64 {
@@ -34,6 +74,7 @@ impl Kind {
             Kind::Begun => 0,
             Kind::ExitCode => 1,
             Kind::Returned => frame_limit(),
+            kind if kind.is_bulk() => frame_limit(),
             _ => NOTE_LIMIT as u64,
         }
     }
@@ -62,7 +103,7 @@ pub struct Frame {
     /// What it says.
     pub kind: Kind,
     /// Its content.
-    pub payload: Vec<u8>,
+    pub payload: Buffer,
 }
 
 /// Why bytes are no frame.
@@ -78,6 +119,18 @@ pub enum FrameError {
         length: u64,
         /// What is accepted.
         limit: u64,
+    },
+    /// A part of a result that is to come as another.
+    #[error("a part of {length} bytes apart from its result")]
+    TooShort {
+        /// What the frame says.
+        length: usize,
+    },
+    /// Numbers of which one is not whole.
+    #[error("a part of {length} bytes, which are not whole numbers")]
+    Uneven {
+        /// What the frame says.
+        length: usize,
     },
     /// The host has no room for what has arrived of it.
     #[error("a frame of {length} bytes, for which this process has no memory")]
@@ -97,21 +150,46 @@ pub(crate) fn header(kind: Kind, length: usize) -> [u8; HEADER] {
     header
 }
 
+/// Bytes that can be taken once, in order.
+pub trait Bytes {
+    /// How many are left.
+    fn len(&self) -> usize;
+    /// Appends the next `count` to a buffer.
+    fn take_into(&mut self, count: usize, buffer: &mut Buffer);
+    /// Whether none are left.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Bytes for &[u8] {
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+
+    fn take_into(&mut self, count: usize, buffer: &mut Buffer) {
+        let (taken, rest) = self.split_at(count);
+        buffer.extend_from_slice(taken);
+        *self = rest;
+    }
+}
+
 /// Puts frames together from pieces of any size.
 ///
-/// Memory grows with what has arrived, never with what a length announces, nor beyond it.
+/// Memory grows with what has arrived, never with what a length announces, nor beyond it. (Addresses may be reserved a
+/// little ahead.)
 ///
 /// ```
 /// use sandboxed_runtime::wire::{FrameReader, Kind};
 /// let (mut reader, mut frames) = (FrameReader::new(), Vec::new());
-/// reader.feed(&[5, 2, 0, 0, 0], |frame| frames.push(frame)).unwrap();
+/// reader.feed(&[5, 2, 0, 0, 0][..], |frame| frames.push(frame)).unwrap();
 /// assert_eq!(frames, []);
-/// reader.feed(&[0, 0, 0, 0, b'h', b'i'], |frame| frames.push(frame)).unwrap();
+/// reader.feed(&[0, 0, 0, 0, b'h', b'i'][..], |frame| frames.push(frame)).unwrap();
 /// assert_eq!((frames[0].kind, &frames[0].payload[..]), (Kind::Panicked, &b"hi"[..]));
 /// ```
 #[derive(Debug, Default)]
 pub struct FrameReader {
-    header: Vec<u8>,
+    header: Buffer,
     /// The frame whose payload is arriving, and how long it will be.
     current: Option<(Frame, usize)>,
 }
@@ -122,50 +200,64 @@ impl FrameReader {
         FrameReader::default()
     }
 
+    /// Whether more of a payload is to come.
+    pub(crate) fn is_amid(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Is at the start of another stream.
+    pub(crate) fn clear(&mut self) {
+        self.header.clear();
+        self.current = None;
+    }
+
     /// Takes the next bytes and hands on the frames that they complete, also those before a mistake: how the stream
     /// came in pieces makes no difference.
     ///
     /// # Errors
     ///
     /// Bytes that no honest worker sends, or too many of them; the stream is of no use afterwards.
-    pub fn feed(&mut self, mut bytes: &[u8], mut take: impl FnMut(Frame)) -> Result<(), FrameError> {
+    pub fn feed(&mut self, mut bytes: impl Bytes, mut take: impl FnMut(Frame)) -> Result<(), FrameError> {
         while !bytes.is_empty() {
-            let taken = match &mut self.current {
-                None => self.feed_header(bytes)?,
-                Some((frame, length)) => feed_payload(&mut frame.payload, *length, bytes)?,
-            };
-            bytes = &bytes[taken..];
+            match &mut self.current {
+                None => self.feed_header(&mut bytes)?,
+                Some((frame, length)) => feed_payload(&mut frame.payload, *length, &mut bytes)?,
+            }
             let done = self.current.take_if(|(frame, length)| frame.payload.len() == *length);
             done.into_iter().for_each(|(frame, _)| take(frame));
         }
         Ok(())
     }
 
-    fn feed_header(&mut self, bytes: &[u8]) -> Result<usize, FrameError> {
-        let taken = bytes.len().min(HEADER - self.header.len());
-        self.header.extend_from_slice(&bytes[..taken]);
+    fn feed_header(&mut self, bytes: &mut impl Bytes) -> Result<(), FrameError> {
+        bytes.take_into(bytes.len().min(HEADER - self.header.len()), &mut self.header);
         // Refused as early as the kind is known.
         let kind = self.header.first().map(|kind| known(*kind)).transpose()?;
         if let (Some(kind), Some(length)) = (kind, length(&self.header)) {
             self.header.clear();
-            self.current = Some((Frame { kind, payload: Vec::new() }, accepted(kind, length)?));
+            self.current =
+                Some((Frame { kind, payload: Buffer::new(kind.align()) }, accepted(kind, length)?));
         }
-        Ok(taken)
+        Ok(())
     }
 }
 
+/// What may be reserved of a payload ahead of what has arrived, in bytes. Pages that nothing arrives for are never touched.
+const AHEAD: usize = 16 << 20;
+
 /// Reserves twice as much each time, so that few bytes move twice, but no more than there will be: what arrives is
 /// a stranger's, and without memory for it `Vec` would end the process.
-fn feed_payload(payload: &mut Vec<u8>, length: usize, bytes: &[u8]) -> Result<usize, FrameError> {
-    let (arrived, _) = bytes.split_at(bytes.len().min(length - payload.len()));
-    let needed = payload.len() + arrived.len();
+fn feed_payload(payload: &mut Buffer, length: usize, bytes: &mut impl Bytes) -> Result<(), FrameError> {
+    let arrived = bytes.len().min(length - payload.len());
+    let needed = payload.len() + arrived;
     if payload.capacity() < needed {
-        let capacity = payload.capacity().saturating_mul(2).clamp(needed, length);
-        let reserved = payload.try_reserve_exact(capacity - payload.len());
-        reserved.map_err(|_| FrameError::NoMemory { length })?;
+        let capacity = payload.capacity().saturating_mul(2).max(AHEAD).clamp(needed, length);
+        if !payload.try_reserve_exact(capacity) {
+            return Err(FrameError::NoMemory { length });
+        }
     }
-    payload.extend_from_slice(arrived);
-    Ok(arrived.len())
+    bytes.take_into(arrived, payload);
+    Ok(())
 }
 
 fn known(byte: u8) -> Result<Kind, FrameError> {
@@ -180,7 +272,12 @@ fn length(header: &[u8]) -> Option<u64> {
 fn accepted(kind: Kind, length: u64) -> Result<usize, FrameError> {
     let limit = kind.limit();
     let fits = usize::try_from(length).ok().filter(|_| length <= limit);
-    fits.ok_or(FrameError::TooLong { length, limit })
+    match fits.ok_or(FrameError::TooLong { length, limit })? {
+        // Each takes memory of its own in the host.
+        length if kind.is_bulk() && length < BULK_FROM => Err(FrameError::TooShort { length }),
+        length if !length.is_multiple_of(kind.align()) => Err(FrameError::Uneven { length }),
+        length => Ok(length),
+    }
 }
 
 #[cfg(test)]
@@ -247,7 +344,7 @@ mod tests {
         let mut reader = FrameReader::new();
         let whole = frame(Kind::Returned, b"value");
         assert_eq!(fed(&mut reader, &whole[..whole.len() - 1]).unwrap(), []);
-        assert_eq!(fed(&mut reader, b"e").unwrap()[0].payload, b"value");
+        assert_eq!(*fed(&mut reader, b"e").unwrap()[0].payload, *b"value");
     }
 
     #[test]
@@ -268,18 +365,18 @@ mod tests {
     }
 
     #[test]
-    fn an_announced_length_allocates_nothing() {
+    fn an_announced_length_touches_nothing() {
         let mut bytes = header(Kind::Returned, 0);
         bytes[1..].copy_from_slice(&(1u64 << 30).to_le_bytes());
         let mut reader = FrameReader::new();
         assert_eq!(fed(&mut reader, &bytes).unwrap(), []);
         assert_eq!(fed(&mut reader, &[1; 10]).unwrap(), []);
-        assert!(reader.current.unwrap().0.payload.capacity() < 1000);
+        assert!(reader.current.unwrap().0.payload.capacity() <= AHEAD);
     }
 
     #[test]
     fn kinds_that_a_worker_may_not_send_are_refused_at_the_first_byte() {
-        for kind in [0, Kind::Job as u8, Kind::Arguments as u8, 9, 0x7f, 0xff] {
+        for kind in [0, 1, 2, 14, 0x7f, 0xff] {
             assert_eq!(fed(&mut FrameReader::new(), &[kind]), Err(FrameError::Kind(kind)));
         }
     }

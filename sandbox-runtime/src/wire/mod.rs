@@ -1,18 +1,30 @@
-//! What crosses between the host and a worker, over a stream socket: frames of a kind, a length and a payload.
+//! What crosses between the host and a worker: requests and replies in memory that both map, descriptors over a
+//! socket, and what a worker prints through pipes.
 //!
-//! The worker is assumed to be run by an attacker: the host bounds every length before it allocates, takes no
-//! descriptors, and believes nothing else that is said. What the host sends is trusted by the worker.
+//! The worker is assumed to be run by an attacker: the host bounds every length before it allocates, copies what it
+//! reads before it looks at it, takes no descriptors, and believes nothing else that is said. What the host sends is
+//! trusted by the worker.
 
+mod channel;
 mod exchange;
 mod frame;
 mod job;
+#[cfg(all(test, loom))]
+mod models;
 mod relay;
+mod slots;
+mod spin;
 
-pub(crate) use exchange::{Exchange, Transcript};
-pub use frame::{Frame, FrameError, FrameReader, Kind, frame_limit, set_frame_limit};
+pub use crate::sys::plain::Buffer;
+pub(crate) use channel::{
+    ALIGNED, Data, Files, Head, HostEnd, Replies, Requests, Wiper, mapped, open as open_channel, window,
+};
+pub(crate) use exchange::{Ends, Exchange, Fate, Transcript};
+pub use frame::{Bytes, Frame, FrameError, FrameReader, Kind, frame_limit, set_frame_limit};
 pub(crate) use frame::{NOTE_LIMIT, header};
-pub(crate) use job::{Job, JobError, Received, Sending};
+pub(crate) use job::{Setup, drain_fds, receive_fds, send_fds};
 pub(crate) use relay::Relay;
+pub(crate) use slots::{MOST_WORKERS, Number, Reaped, Slot, Slots, State};
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;

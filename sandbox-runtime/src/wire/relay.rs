@@ -66,6 +66,17 @@ impl Relay {
         Ok((Relay { mode, pipes }, ends))
     }
 
+    /// Before a call: what still came of the one before is kept for nobody.
+    pub(crate) fn begin(&mut self) {
+        if self.mode == Stdio::Capture {
+            self.finish(false);
+        }
+        for pipe in &mut self.pipes {
+            pipe.kept.clear();
+            pipe.pending.clear();
+        }
+    }
+
     /// What to poll: the pipes, or where their content cannot be printed now, the host's streams.
     pub(crate) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         let print = self.mode == Stdio::Relay;
@@ -91,12 +102,24 @@ impl Relay {
     pub(crate) fn finish(&mut self, wait: bool) {
         const ROUNDS: usize = 32;
         for _ in 0..ROUNDS {
-            if !self.go_on(wait) {
+            if !self.has_some() || !self.go_on(wait) {
                 break;
             }
         }
         if self.mode == Stdio::Relay {
             self.pipes.iter_mut().for_each(|pipe| pipe.print(true));
+        }
+    }
+
+    /// Whether a pipe holds something: one question for both.
+    fn has_some(&self) -> bool {
+        let asked =
+            |fds: &mut [PollFd<'_>]| matches!(poll(fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..));
+        let mut open = self.pipes.iter().filter_map(|pipe| pipe.from.as_ref());
+        match [open.next(), open.next()] {
+            [Some(one), Some(other)] => asked(&mut [one, other].map(|fd| PollFd::new(fd, PollFlags::IN))),
+            [Some(one), None] => asked(&mut [PollFd::new(one, PollFlags::IN)]),
+            [None, _] => false,
         }
     }
 

@@ -187,11 +187,39 @@ fn wrong_values_are_refused() {
     assert_eq!(decoded!(CString, b"\x03a\0\0"), Err(CodecError::Invalid("C string")));
     assert_eq!(decoded!([u8; 3], b"\x02ab"), Err(CodecError::BadLength { expected: 3, found: 2 }));
     // More elements than the type has.
-    let three = encoded!([u32], &[1, 2, 3]);
+    let three = encoded!([char], &['1', '2', '3']);
     assert_eq!(
-        Incoming::new(&three, []).take_value::<(u32, u32)>().unwrap_err().to_string(),
+        Incoming::new(&three, []).take_value::<(char, char)>().unwrap_err().to_string(),
         "1 elements more than the type has"
     );
+}
+
+#[test]
+fn numbers_are_whole_and_as_many_as_there_are() {
+    assert_eq!(decoded!(Vec<u32>, b"\x04\x00\x01\x00\x00\x00").unwrap().len(), 1);
+    assert_eq!(decoded!(Vec<u32>, b"\x05\x00abcde"), Err(CodecError::Invalid("number")));
+    assert_eq!(decoded!([u16; 2], b"\x02\x00ab"), Err(CodecError::BadLength { expected: 2, found: 1 }));
+    for bytes in [&b"\x04"[..], b"\x04\x00abc", b"\x04\xffabcd", b"\xff\xff\xff\xff\x0f\x00abcd"] {
+        assert_eq!(decoded!(Vec<u32>, bytes), Err(CodecError::Truncated), "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn numbers_apart_are_taken_where_they_lie_as_the_type_does() {
+    let taken = |align: usize, length: usize| {
+        let mut bulk = [Buffer::new(align)];
+        bulk[0].extend_from_slice(&vec![7; length]);
+        let mut stream = Vec::new();
+        varint::varint(length as u64, &mut stream);
+        stream.push(0);
+        let mut input = Incoming::new(&stream, []).with_bulk(Some(&mut bulk));
+        let numbers = <Vec<u32> as Native>::receive(&mut input)?;
+        input.finish().map(|()| numbers.len())
+    };
+    assert_eq!(taken(4, BULK_FROM), Ok(BULK_FROM / 4));
+    for (align, length) in [(1, BULK_FROM), (8, BULK_FROM), (4, BULK_FROM + 2)] {
+        assert_eq!(taken(align, length), Err(CodecError::Invalid("number")), "{align}");
+    }
 }
 
 #[derive(Deserialize, Debug)]

@@ -51,6 +51,13 @@ fn owned_values_arrive() {
         Vec<(String, u8)> = vec![("a".into(), 1)];
         Result<Vec<u8>, String> = Err("no".into());
         Cow<'static, [u8]> = Cow::Borrowed(b"abc");
+        Vec<u16> = vec![1, u16::MAX];
+        Vec<i128> = vec![i128::MIN, 1];
+        Box<[f64]> = Box::new([0.5, f64::INFINITY]);
+        Arc<[isize]> = Arc::new([-1]);
+        [u64; 40] = [7; 40];
+        Vec<Vec<f32>> = vec![vec![], vec![1.5, 2.5]];
+        (u8, Vec<u32>, Option<Vec<i64>>) = (1, vec![2], Some(vec![-3]));
     }
 }
 
@@ -83,6 +90,9 @@ fn borrowed_values_arrive() {
     borrowed!(OsStr, OsStr::new("os"));
     borrowed!(CStr, c"c");
     borrowed!([u32], &[1, 1000]);
+    borrowed!([char], &['a', 'ß']);
+    borrowed!([f64], &[]);
+    borrowed!([i8], &[-1]);
     borrowed!([&str], &["a", "b"]);
     borrowed!([PathBuf], &["a".into()]);
     borrowed!(Option<&[u8]>, &Some(b"bytes"));
@@ -123,6 +133,29 @@ fn a_slice_is_lent_to_the_receiver() {
 }
 
 #[test]
+fn numbers_are_lent_where_they_lie_at_an_address_for_them() {
+    let numbers: Vec<u128> = (0..1000).collect();
+    let mut out = Outgoing::new();
+    put(codec!(str), "odd", &mut out).unwrap();
+    put(codec!([u128]), &numbers[..], &mut out).unwrap();
+    put(codec!([u16]), &[1_u16, 2][..], &mut out).unwrap();
+    assert!(out.segments().any(|segment| segment.as_ptr() == numbers.as_ptr().cast()), "no copy goes");
+    // An address that numbers can have, and two beside it.
+    for offset in [0, 1, 8] {
+        let mut memory = vec![0; 32 + out.len()];
+        let start = memory.as_ptr().align_offset(16) + offset;
+        let arrived = &mut memory[start..][..out.len()];
+        arrived.copy_from_slice(&joined(&out));
+        let mut input = Incoming::new(arrived, []);
+        assert_eq!(hold(codec!(str), Probe::<str>::new(), &mut input), Ok("odd"));
+        let held = hold(codec!([u128]), Probe::<[u128]>::new(), &mut input).unwrap();
+        assert_eq!((&*held, matches!(held, Cow::Borrowed(_))), (&numbers[..], offset == 0), "{offset}");
+        assert_eq!(*hold(codec!([u16]), Probe::<[u16]>::new(), &mut input).unwrap(), [1, 2]);
+        assert_eq!(input.finish(), Ok(()));
+    }
+}
+
+#[test]
 fn a_mutable_slice_goes_as_a_slice_and_comes_as_a_vector() {
     macro_rules! alike {
         ($t:ty, $value:expr) => {
@@ -131,6 +164,7 @@ fn a_mutable_slice_goes_as_a_slice_and_comes_as_a_vector() {
     }
     alike!(u8, [1, 2, 3]);
     alike!(u32, [1, 2000, 3]);
+    alike!(f32, [1.0, f32::MAX]);
     alike!(String, ["a".to_owned()]);
     alike!(PathBuf, [PathBuf::from("a")]);
     alike!(Option<f32>, [Some(1.5), None]);
@@ -252,8 +286,9 @@ fn shared_state_is_refused_before_serde_accepts_it() {
     let _: LostUpdates = codec!(Option<Box<std::cell::Cell<u8>>>);
     let _: LostUpdates = codec!(std::sync::atomic::AtomicU64);
     let _: Unsupported = codec!(Rc<u32>);
-    let _: Serde = codec!(Vec<u32>);
+    let _: Serde = codec!(Vec<char>);
+    let _: AsNative = codec!([f32]);
     let _: AsNative = codec!(Result<u32, std::io::Error>);
-    let _: Parts<Serde, AsNative> = codec!(Result<Vec<u32>, std::io::Error>);
-    let _: Parts<AsNative, Serde> = codec!(Result<(), Vec<u32>>);
+    let _: Parts<Serde, AsNative> = codec!(Result<Vec<bool>, std::io::Error>);
+    let _: Parts<AsNative, Serde> = codec!(Result<(), Vec<bool>>);
 }

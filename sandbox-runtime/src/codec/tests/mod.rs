@@ -7,6 +7,7 @@ mod serde_forms;
 
 use super::*;
 use crate::fuzzing::values::{codec, decoded};
+use crate::sys::plain::Buffer;
 
 /// Encodes an argument.
 macro_rules! encoded {

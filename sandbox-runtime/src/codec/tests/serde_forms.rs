@@ -207,7 +207,7 @@ fn a_refusal_is_told() {
     let path = PathBuf::from(std::ffi::OsStr::from_bytes(b"\xff"));
     let error = Outgoing::new().put_value(&path).unwrap_err();
     assert_eq!(error.to_string(), "the value cannot be encoded: path contains invalid UTF-8 characters");
-    let bytes = encoded!(Vec<u32>, &vec![1]);
+    let bytes = encoded!(Vec<char>, &vec!['1']);
     let error = Incoming::new(&bytes, []).take_value::<String>().unwrap_err();
     assert_eq!(error.to_string(), "invalid type: sequence, expected a string");
 }

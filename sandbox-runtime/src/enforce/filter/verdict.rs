@@ -112,11 +112,17 @@ fn refusals(call: &Call, plan: &FilterPlan) -> Vec<Case> {
         ("truncate", _) => refused_if(plan.truncate),
         // Its flags lie in memory, where a filter cannot look; libcs take openat instead.
         ("openat2", _) if plan.truncate => vec![case([], ENOSYS)],
-        ("open", _) if plan.truncate => vec![truncating(1)],
-        ("openat" | "open_by_handle_at", _) if plan.truncate => vec![truncating(2)],
+        ("open" | "openat" | "open_by_handle_at", _) if plan.truncate => {
+            vec![truncating(flags_of(call.name))]
+        }
         ("renameat2", _) if plan.whiteout => vec![case([Test::has(4, RENAME_WHITEOUT)], EACCES)],
         _ => Vec::new(),
     }
+}
+
+/// Which argument of a call that opens a file has its flags.
+fn flags_of(name: &str) -> u32 {
+    if name == "open" { 1 } else { 2 }
 }
 
 /// An open for reading alone that truncates. With both access bits a file is opened for neither reading nor writing, so
@@ -181,7 +187,8 @@ fn in_worker(call: &Call, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
         Purpose::Paths if plan.write => reading(call.name, cases),
         Purpose::Metadata if plan.paths => metadata_by_descriptor(call.name, cases),
         Purpose::Processes => process(call.name, cases),
-        Purpose::Sessions if plan.processes => EPERM,
+        // What forks workers gives each a session; then it is taken away by [`super::pins`], as below.
+        Purpose::Sessions if plan.processes && call.name != "setsid" => EPERM,
         Purpose::SystemV | Purpose::Never => EPERM,
         Purpose::Gone => ENOSYS,
         Purpose::Paths
@@ -201,8 +208,7 @@ fn path(name: &str, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
     match name {
         // For a sandbox inside that names a socket; `connect` tells of files as much.
         "open" | "openat" if plan.sockets.unix => {
-            let flags = if name == "open" { 1 } else { 2 };
-            cases.push(case([Test::has(flags, libc::O_PATH as u32)], Action::Allow));
+            cases.push(case([Test::has(flags_of(name), libc::O_PATH as u32)], Action::Allow));
             EACCES
         }
         // Of what is open, with an empty path, which lies in memory.
@@ -221,8 +227,7 @@ fn path(name: &str, plan: &FilterPlan, cases: &mut Vec<Case>) -> Action {
 /// `/proc/self/fd`.
 fn reading(name: &str, cases: &mut Vec<Case>) -> Action {
     let flags = match name {
-        "open" => 1,
-        "openat" => 2,
+        "open" | "openat" => flags_of(name),
         "creat" | "truncate" => return EACCES,
         // Its flags lie in memory; libcs take openat instead.
         "openat2" => return ENOSYS,
@@ -351,14 +356,15 @@ fn itself(name: &str, cases: &mut Vec<Case>) -> Action {
         }
         // A negative number names a process or thread (its own has a positive one too), or a descriptor. A timer on
         // another's processor time is looked after by that other, at each of its ticks.
-        "clock_gettime" | "clock_getres" | "clock_nanosleep" | "timer_create" => {
+        "clock_gettime" => return Action::Allow,
+        "clock_getres" | "clock_nanosleep" | "timer_create" => {
             cases.push(case([Test::has_none(0, 1 << 31)], Action::Allow));
         }
         // PRIO_PROCESS is 0.
         "getpriority" | "setpriority" => {
             cases.push(case([Test::is(0, &[0]), Test::is(1, &[0])], Action::Allow));
         }
-        "prctl" => cases.push(case([Test::is(0, &PRCTLS)], Action::Allow)),
+        "prctl" => cases.push(case([Test::is(0, &[&PRCTLS[..], &TIES].concat())], Action::Allow)),
         "seccomp" => {
             let flags = [0, libc::SECCOMP_FILTER_FLAG_TSYNC as u32];
             let install = [Test::is(0, &[libc::SECCOMP_SET_MODE_FILTER]), Test::is(1, &flags)];
@@ -370,8 +376,11 @@ fn itself(name: &str, cases: &mut Vec<Case>) -> Action {
     EPERM
 }
 
-/// Names, what it was restricted to, huge pages, names of memory. Not the signal at the death of the forkserver, which
-/// the worker must not outlive.
+/// What ties a process to its parent and to what is left behind below it: for what forks workers, whose death they must
+/// not outlive.
+pub(super) const TIES: [u32; 2] = [libc::PR_SET_PDEATHSIG as u32, libc::PR_SET_CHILD_SUBREAPER as u32];
+
+/// Names, what it was restricted to, huge pages, names of memory.
 pub(super) const PRCTLS: [u32; 12] = [
     libc::PR_SET_NAME as u32,
     libc::PR_GET_NAME as u32,

@@ -24,8 +24,8 @@ fn grants_everything() -> FilterPlan {
 /// The same answer whatever the grants are.
 #[track_caller]
 fn always(table: &[(&str, &[u64], u32)]) {
-    check(&grants_nothing(), table);
-    check(&grants_everything(), table);
+    check_pinned(&grants_nothing(), table);
+    check_pinned(&grants_everything(), table);
 }
 
 /// What computing takes, by allocators, threads, locks, clocks and what is open.
@@ -221,7 +221,8 @@ fn check_pinned(plan: &FilterPlan, table: &[(&str, &[u64], u32)]) {
     let pid = |pid| Pid::from_raw(pid).unwrap();
     for (name, arguments, expected) in table {
         let found = answers(name, arguments, |arch| {
-            let pins = Pins::of(plan).unwrap().program(arch, pid(100), pid(99));
+            let pins =
+                pins::Template::new(Pins::of(plan).unwrap(), arch, [pid(99), pid(98)]).program(pid(100));
             assert!(machine::is_well_formed(&pins));
             vec![program(plan, arch), pins]
         });

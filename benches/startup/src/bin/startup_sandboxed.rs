@@ -1,0 +1,13 @@
+//! A sandboxed function that is not called.
+
+#[sandboxed::sandboxed]
+fn add(a: usize, b: usize) -> usize {
+    a + b
+}
+
+fn main() {
+    let arguments = std::env::args().count();
+    if arguments > 1 {
+        println!("{}", add(arguments, 1));
+    }
+}

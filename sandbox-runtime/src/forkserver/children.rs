@@ -1,0 +1,77 @@
+//! The children of a forkserver or a template: their end, and what they leave behind.
+
+use crate::sys::process::{self, Ended};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal};
+use std::io;
+
+pub(super) struct Children {
+    /// Readable when a child has ended.
+    signal: OwnedFd,
+    /// `/proc/thread-self/children`, opened while it can be; `None` where the kernel does not have it.
+    list: Option<OwnedFd>,
+}
+
+impl Children {
+    pub(super) fn new() -> io::Result<Children> {
+        // What a child leaves behind becomes ours, and is ended.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let list = rustix::fs::open("/proc/thread-self/children", flags, Mode::empty()).ok();
+        Ok(Children { signal: crate::sys::signalfd::of_children()?, list })
+    }
+
+    /// Reaps those that have ended.
+    pub(super) fn reap(&self) -> impl Iterator<Item = Ended> {
+        let mut scratch = [0; 1024];
+        while rustix::io::read(&self.signal, &mut scratch).is_ok_and(|length| length > 0) {}
+        std::iter::from_fn(|| {
+            loop {
+                let ended = process::reap_any()?;
+                if ended.has_ended() {
+                    return Some(ended);
+                }
+                // It stopped: a body that asks to be traced stops under us. We trace nobody.
+                kill(ended.pid);
+            }
+        })
+    }
+
+    /// Ends every child that is not known: it was left behind by one that ended. As we alone reap them, their numbers
+    /// cannot be others' by now. What they leave behind is ours again, and their end brings us here.
+    pub(super) fn kill_left_behind(&self, is_known: impl Fn(Pid) -> bool) {
+        let pids = self.list.as_ref().map(pids).unwrap_or_default();
+        pids.into_iter().filter(|pid| !is_known(*pid)).for_each(kill);
+    }
+
+    /// Ends all of them, and this process. They die with it anyway (`PR_SET_PDEATHSIG`), but what they started comes to
+    /// us, their subreaper, only when they are gone.
+    pub(super) fn end(&self, known: impl Iterator<Item = Pid>) -> ! {
+        known.for_each(kill);
+        // Without the list what is left cannot be named, nor waited for.
+        while self.list.is_some() && process::wait_any() {
+            self.kill_left_behind(|_| false);
+        }
+        process::exit_now(0)
+    }
+}
+
+impl AsFd for Children {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.signal.as_fd()
+    }
+}
+
+/// One that ended meanwhile needs no killing.
+pub(super) fn kill(pid: Pid) {
+    rustix::process::kill_process(pid, Signal::KILL).unwrap_or_default();
+}
+
+/// The kernel writes the list anew for each read from its start.
+fn pids(list: &OwnedFd) -> Vec<Pid> {
+    let mut text = vec![0; 64 * 1024];
+    let length = rustix::io::pread(list, &mut text, 0).unwrap_or(0);
+    let text = String::from_utf8_lossy(&text[..length]);
+    text.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
