@@ -1,6 +1,6 @@
 //! What generated code calls: finds the placement, runs it, turns the outcome into the caller's result.
 
-use crate::codec::{CodecError, Incoming, Outgoing};
+use crate::codec::{self, CodecError, Incoming, Outgoing};
 use crate::error::{Error, ErrorKind};
 use crate::placement;
 use crate::policy::Policy;
@@ -92,8 +92,9 @@ pub fn process<'v, A>(
     put(&mut message).map_err(|error| placement::cannot_encode(function, &error))?;
     let mut answer = placement::process::call(function, &policy, entry, &message)?;
     let (bulk, result) = (answer.bulk.as_deref_mut(), answer.result.take());
-    let mut answer = Incoming::new(&answer.stream, Vec::new()).with_bulk(bulk).with_result(result);
-    let taken = take(&mut answer).and_then(|value| answer.finish().map(|()| value));
+    let mut values = Incoming::new(&answer.stream, Vec::new()).with_bulk(bulk).with_result(result);
+    let taken = take(&mut values).and_then(|value| values.finish().map(|()| value));
+    answer.stream.into_vec().into_iter().for_each(codec::spare::give);
     taken.map_err(|error| placement::bad_data(function, error.to_string()))
 }
 

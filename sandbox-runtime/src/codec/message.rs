@@ -6,7 +6,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CodecError, form, reader, varint, writer};
+use super::spare::Spare;
+use super::{CodecError, form, reader, spare, varint, writer};
 use crate::bytes::result::ResultFile;
 use crate::sys::plain::{self, Buffer, Plain};
 
@@ -33,6 +34,8 @@ enum Segment<'v> {
 /// from the values, so that encoding never copies them. After an error the message is unusable.
 #[derive(Debug, Default)]
 pub struct Outgoing<'v> {
+    /// The first segment, and those that follow.
+    first: Spare,
     segments: Vec<Segment<'v>>,
     /// How many bytes come before the segment that small values are appended to.
     before: usize,
@@ -142,12 +145,13 @@ impl<'v> Outgoing<'v> {
 
     /// The bytes of the message, in order.
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
-        self.segments.iter().map(Segment::bytes)
+        std::iter::once(&*self.first.0).chain(self.segments.iter().map(Segment::bytes))
     }
 
     /// Those of the bytes that are no [bulk](Outgoing::bulk), in order.
     pub fn stream(&self) -> impl Iterator<Item = &[u8]> {
-        self.segments.iter().filter(|segment| segment.bulk().is_none()).map(Segment::bytes)
+        let rest = self.segments.iter().filter(|segment| segment.bulk().is_none()).map(Segment::bytes);
+        std::iter::once(&*self.first.0).chain(rest)
     }
 
     /// The slices that are [long](BULK_FROM), in order, with the alignment of what they are slices of.
@@ -172,13 +176,14 @@ impl<'v> Outgoing<'v> {
 
     /// The segment that small values are appended to.
     fn tail(&mut self) -> &mut Vec<u8> {
-        if !matches!(self.segments.last(), Some(Segment::Own(_))) {
-            self.segments.push(Segment::Own(Vec::new()));
+        match self.segments.last() {
+            None if self.first.0.capacity() == 0 => self.first.0 = spare::take(),
+            Some(Segment::Lent(..)) => self.segments.push(Segment::Own(Vec::new())),
+            None | Some(Segment::Own(_)) => {}
         }
         match self.segments.last_mut() {
             Some(Segment::Own(tail)) => tail,
-            // The lines above have seen to it that the last segment is an owned one.
-            _ => unreachable!("an owned segment was pushed above"),
+            _ => &mut self.first.0,
         }
     }
 }

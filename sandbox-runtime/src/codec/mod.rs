@@ -29,6 +29,7 @@ pub mod pick;
 mod reader;
 mod refused;
 mod remote;
+pub(crate) mod spare;
 #[cfg(test)]
 mod tests;
 mod varint;

@@ -70,8 +70,17 @@ pub(super) fn kill(pid: Pid) {
 
 /// The kernel writes the list anew for each read from its start.
 fn pids(list: &OwnedFd) -> Vec<Pid> {
-    let mut text = vec![0; 64 * 1024];
-    let length = rustix::io::pread(list, &mut text, 0).unwrap_or(0);
-    let text = String::from_utf8_lossy(&text[..length]);
+    // Few fit the stack of a template, whose other memory its workers share until it is written to.
+    let mut few = [0; 1024];
+    let mut many = Vec::new();
+    let text = match rustix::io::pread(list, &mut few, 0).unwrap_or(0) {
+        length if length < few.len() => &few[..length],
+        _ => {
+            many.resize(64 * 1024, 0);
+            let length = rustix::io::pread(list, &mut many, 0).unwrap_or(0);
+            &many[..length]
+        }
+    };
+    let text = String::from_utf8_lossy(text);
     text.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
 }

@@ -69,8 +69,10 @@ pub(crate) enum End {
     NotForked(i32),
 }
 
-/// The longest message; a filter is the largest part.
+/// The longest message, in bytes; a filter is the largest part.
 const LONGEST: usize = 64 * 1024;
+/// And the longest to a template, which is to write to little memory: its workers have what it had at the fork.
+const LONGEST_TO_TEMPLATE: usize = 256;
 
 pub(super) fn send<T: Serialize>(
     socket: BorrowedFd<'_>,
@@ -87,11 +89,25 @@ pub(super) fn receive<T: DeserializeOwned>(
     socket: BorrowedFd<'_>,
     flags: RecvFlags,
 ) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
-    let mut bytes = vec![0; LONGEST];
+    receive_into(&mut vec![0; LONGEST], socket, flags)
+}
+
+/// As [`receive`], in a template.
+pub(super) fn receive_in_template(
+    socket: BorrowedFd<'_>,
+) -> Result<Option<(TemplateRequest, Vec<OwnedFd>)>, Errno> {
+    receive_into(&mut [0; LONGEST_TO_TEMPLATE], socket, RecvFlags::DONTWAIT)
+}
+
+fn receive_into<T: DeserializeOwned>(
+    bytes: &mut [u8],
+    socket: BorrowedFd<'_>,
+    flags: RecvFlags,
+) -> Result<Option<(T, Vec<OwnedFd>)>, Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(crate::wire::MOST_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
-        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let mut parts = [IoSliceMut::new(bytes)];
         match rustix::net::recvmsg(socket.as_fd(), &mut parts, &mut control, flags | RecvFlags::CMSG_CLOEXEC)
         {
             Err(Errno::INTR) => {}

@@ -16,7 +16,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
 use rustix::process::Pid;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -118,7 +117,7 @@ impl Template {
     }
 
     fn serve_request(&mut self) {
-        match message::receive::<TemplateRequest>(self.control.as_fd(), RecvFlags::DONTWAIT) {
+        match message::receive_in_template(self.control.as_fd()) {
             Ok(Some((TemplateRequest::Open(number), fds))) => self.open(number, fds),
             Ok(Some((TemplateRequest::Fork(number), _))) => self.fork(number),
             Ok(Some((TemplateRequest::Close(number), _))) => {

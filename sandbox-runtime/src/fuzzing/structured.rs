@@ -1,6 +1,7 @@
 //! Replies put together from right and wrong frames, cut and in pieces of any size, beside a reader that has all
 //! bytes at once.
 
+use super::frames::room;
 use super::outcome::{outcome_of, transcript};
 use super::values::decode_answer;
 use crate::codec::BULK_FROM;
@@ -179,7 +180,7 @@ proptest! {
         match (outcome_of(transcript, false), result) {
             (Ok(outcome), expected) => {
                 if let Outcome::Returned(answer) = &outcome {
-                    prop_assert_eq!(answer.stream.capacity(), answer.stream.len());
+                    prop_assert!(answer.stream.capacity() <= room(answer.stream.len()));
                 }
                 prop_assert_eq!(Ok(&outcome), expected.as_ref());
                 if let Outcome::Returned(answer) = outcome {

@@ -1,6 +1,6 @@
 //! Frames, read from bytes that anybody may have written. No system calls here.
 
-use crate::codec::BULK_FROM;
+use crate::codec::{BULK_FROM, spare};
 use crate::sys::plain::Buffer;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -235,8 +235,12 @@ impl FrameReader {
         let kind = self.header.first().map(|kind| known(*kind)).transpose()?;
         if let (Some(kind), Some(length)) = (kind, length(&self.header)) {
             self.header.clear();
-            self.current =
-                Some((Frame { kind, payload: Buffer::new(kind.align()) }, accepted(kind, length)?));
+            let length = accepted(kind, length)?;
+            let payload = match kind {
+                Kind::Returned if length <= spare::KEPT => spare::take().into(),
+                _ => Buffer::new(kind.align()),
+            };
+            self.current = Some((Frame { kind, payload }, length));
         }
         Ok(())
     }
