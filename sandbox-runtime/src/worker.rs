@@ -336,10 +336,10 @@ fn open(
 /// What a body will surely touch, made its own while nobody waits: some of the stack and of the heap.
 fn touch_memory() {
     const PAGE: usize = 4096;
-    let mut stack = [0_u8; 6 * PAGE];
-    let mut heap = Vec::<u8>::with_capacity(4 * PAGE);
+    let mut stack = [0_u8; 3 * PAGE];
+    let mut heap = Vec::<u8>::with_capacity(2 * PAGE);
     stack.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
-    heap.resize(4 * PAGE, 1);
+    heap.resize(2 * PAGE, 1);
     std::hint::black_box((&mut stack, &mut heap));
 }
 
