@@ -9,7 +9,6 @@ const WAYS: &[Entry] = &[
     Entry::of::<thread::Thread>(),
     Entry::of::<sandboxed::Thread>(),
     Entry::of::<sandboxed::Process>(),
-    #[cfg(feature = "workers")]
     Entry::of::<sandboxed::Workers>(),
     Entry::of::<ipc_channel::Worker<serde_bytes::ByteBuf>>(),
     Entry::of::<ipc_channel::Worker<::ipc_channel::ipc::IpcSharedMemory>>(),

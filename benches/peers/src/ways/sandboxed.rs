@@ -6,8 +6,7 @@ use crate::{Result, Way};
 // Input:   Process: "#[sandboxed]" in in_process;
 // Output:  mod in_process { #[sandboxed] pub fn add(…) … }, and Process, the way that calls those
 macro_rules! placements {
-    ($($(#[$condition:meta])* $way:ident: $name:literal in $module:ident($($keys:tt)*);)*) => { $(
-        $(#[$condition])*
+    ($($way:ident: $name:literal in $module:ident($($keys:tt)*);)*) => { $(
         mod $module {
             #[sandboxed::sandboxed($($keys)*)]
             pub fn add(a: u32, b: u32) -> u32 {
@@ -41,10 +40,8 @@ macro_rules! placements {
         }
 
         #[doc = concat!("`", $name, "`")]
-        $(#[$condition])*
         pub struct $way;
 
-        $(#[$condition])*
         impl Way for $way {
             const NAME: &'static str = $name;
 
@@ -69,6 +66,5 @@ macro_rules! placements {
 placements! {
     Thread: "#[sandboxed(thread)]" in in_thread(thread);
     Process: "#[sandboxed]" in in_process();
-    #[cfg(feature = "workers")]
     Workers: "#[sandboxed(workers(reuse = 4294967295))]" in in_workers(workers(reuse = 4294967295));
 }
