@@ -180,7 +180,7 @@
 ///   awake for each other on two processors, for at most 0.1 ms at a time; where that is in vain, they soon leave it.
 /// - `spare`, from 0: how many workers wait for calls, forked and locked in advance. With 0 each call waits for a fork.
 ///   By default 2, from the second call on; where workers are used again, none beside those that were.
-/// - `max`, from 1: the most workers of this function that run at once. A call beyond it waits for one, at most as long as
+/// - `max`, from 1: the most workers of this function, and of those that share them, that run at once. A call beyond it waits for one, at most as long as
 ///   its own `timeout`, and then fails with an error that says so ([`Error::is_busy`]); its body did not run. By default
 ///   twice the number of processors, at least 4.
 ///

@@ -186,9 +186,11 @@ fn a_worker_keeps_no_more_than_its_memory_in_files() {
             let first = worker(bytes, result).unwrap().0;
             (1..100).take_while(|_| worker(bytes, result).unwrap().0 == first).count() + 1
         };
-        assert_eq!(calls(&bytes, 1), 17, "as argument");
-        assert_eq!(calls(&bytes, 4 * MIB), 9, "as argument and result");
-        assert_eq!(calls(&Bytes::from(&bytes[..1]), 1), 100, "in the message");
+        // The file for a result counts whether or not the result is there: the worker may write to it later.
+        assert_eq!(calls(&bytes, 1), 9, "as argument");
+        // By a worker that has had the last call already.
+        assert_eq!(calls(&bytes, 4 * MIB), 8, "as argument and result");
+        assert_eq!(calls(&Bytes::from(&bytes[..1]), 1), 15, "in the message");
     });
 }
 

@@ -171,6 +171,23 @@ fn open_all(most: u64, _handed_over: Vec<OwnedFd>) -> Result<(usize, i32), Error
     Ok(open_until_refused())
 }
 
+#[sandboxed(open_files = 8, workers(reuse = 100, max = 1))]
+fn count(handed_over: Vec<OwnedFd>) -> Result<(u32, usize), Error> {
+    Ok((std::process::id(), handed_over.len()))
+}
+
+#[test]
+fn a_worker_that_is_used_again_gets_all_descriptors() {
+    in_child("a_worker_that_is_used_again_gets_all_descriptors", || {
+        let counts = [0, 100, 3, 250, 1];
+        let found = counts.map(|number| {
+            count((0..number).map(|_| eventfd(0, EventfdFlags::CLOEXEC).unwrap()).collect()).unwrap()
+        });
+        assert_eq!(found.map(|(_, count)| count), counts);
+        assert!(found.iter().all(|(pid, _)| *pid == found[0].0), "one worker serves them all");
+    });
+}
+
 #[sandboxed]
 fn open_all_by_default() -> Result<(usize, i32), Error> {
     Ok(open_until_refused())
@@ -188,6 +205,8 @@ fn descriptors_are_counted_beside_those_that_are_there() {
         for count in [0, 1, 100] {
             let expected = (usize::try_from(most).unwrap(), libc::EMFILE);
             assert_eq!(open_all(most, handed_over(count)).unwrap(), expected, "beside {count}");
+            // By a worker that is ready, and has its limit.
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
     assert_eq!(open_all_by_default().unwrap(), (256, libc::EMFILE));

@@ -19,8 +19,19 @@ static MAPPED: AtomicU64 = AtomicU64::new(0);
 /// Looks at what is mapped, in the forkserver: the program, its libraries, and what its allocator reserves ahead (for
 /// mimalloc a GiB, by which a limit of as much would leave nothing).
 pub(crate) fn note_mapped() {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    if let Ok(statm) = std::fs::File::open("/proc/self/statm") {
+        note_mapped_in(statm);
+    }
+}
+
+/// Likewise, of a file that was opened while it could be.
+pub(crate) fn note_mapped_in(mut statm: impl io::Read) {
+    let mut text = String::new();
+    // What cannot be told leaves what was known.
+    if statm.read_to_string(&mut text).is_err() {
+        return;
+    }
+    let pages = text.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0);
     let page: u64 = process::page_size().try_into().unwrap_or(0);
     MAPPED.store(page.saturating_mul(pages), Ordering::Relaxed);
 }
@@ -61,6 +72,13 @@ impl OpenFiles {
         let most = first_too_many(limits.open_files?, handed_over);
         let next = if last { 0 } else { 1 + crate::wire::MOST_FDS as u64 };
         Some(OpenFiles { soft: most.saturating_add(u64::from(!last)), hard: most.saturating_add(next) })
+    }
+
+    /// Has room for the descriptors of the next call, under a limit that was set for the one before: they are counted when
+    /// they arrive.
+    pub(crate) fn make_room() -> io::Result<()> {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
     }
 
     /// What is lower already stays.

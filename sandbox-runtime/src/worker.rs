@@ -139,11 +139,17 @@ impl Prepared {
             ));
         }
         let tasks = rustix::fs::open("/proc/self/task", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let statm = std::fs::File::open("/proc/self/statm");
         if locks.namespaces.is_none() {
             self.hide().map_err(Refusal::new("sigaction, prctl"))?;
             locks.close_template(setup.warm.is_some()).map_err(refused)?;
         }
-        setup.warm.map_or(Ok(()), |offset| warm(offset, tasks.ok()))?;
+        if let Some(offset) = setup.warm {
+            warm(offset, tasks.ok())?;
+            // No limit of a worker's counts what it made, and no worker prints what is in its buffers.
+            statm.map(limit::note_mapped_in).unwrap_or_default();
+            flush();
+        }
         Ok(locks)
     }
 
@@ -290,6 +296,13 @@ pub(crate) fn run(
         let head = requests.next();
         REPLIES
             .with_borrow_mut(|replies| replies.iter_mut().for_each(|replies| replies.begin(requests.turn())));
+        if head.fds > 0
+            && let Ok(worker) = &mut worker
+            && worker.open_files.take().is_some()
+        {
+            // What then does not fit is missing, and said.
+            OpenFiles::make_room().unwrap_or_default();
+        }
         let fds = job.as_ref().map_or(Ok(VecDeque::new()), |job| wire::receive_fds(job.as_fd(), &head));
         if head.flags & Head::LAST != 0 {
             job = None;

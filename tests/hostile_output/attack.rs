@@ -13,8 +13,8 @@ pub const HONEST: u32 = 7;
 pub const FORGED: u32 = 42;
 
 const REFUSED: u8 = 3;
-const BEGUN: u8 = 4;
-const PANICKED: u8 = 5;
+pub const BEGUN: u8 = 4;
+pub const PANICKED: u8 = 5;
 const RETURNED: u8 = 6;
 const UNSENDABLE: u8 = 7;
 const EXIT_CODE: u8 = 8;
@@ -337,6 +337,11 @@ fn memory() -> Vec<Attack> {
             [Step::Fill(0xff), Step::Exit(3)],
             End::Exited(3, Ran::Maybe),
         ),
+        Attack::new(
+            "frames for ever, then an end",
+            [Step::ClaimForEver, Step::Exit(0)],
+            End::Exited(0, Ran::Yes),
+        ),
         Attack::new("memory given up", [Step::Unmap], End::Killed(libc::SIGSEGV, Ran::Yes)),
         Attack::new(
             "a count of too much, then an answer",
@@ -377,6 +382,7 @@ fn endless() -> Vec<Attack> {
     let largest = frame(PANICKED, &vec![0x1b; NOTE]);
     vec![
         attack("no reply", &[Step::Sleep]),
+        attack("frames for ever", &[Step::ClaimForEver, Step::Sleep]),
         attack("a stop of itself", &[Step::Raise(libc::SIGSTOP)]),
         attack("no bell and no reply", &[Step::Close, Step::Sleep]),
         attack("another bell and no reply", &[Step::Divert, Step::Sleep]),

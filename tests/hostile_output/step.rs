@@ -1,5 +1,6 @@
 //! What an attacker in a worker does, as data.
 
+use super::attack::{BEGUN, PANICKED, frame, header};
 use super::sys;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use sandboxed::__private::{forge_reply, reply_memory};
@@ -25,6 +26,8 @@ pub enum Step {
     Poke(usize, u64),
     /// Fills the memory of replies with a byte, and says that so many bytes of it are this call's.
     Claim(u8, u64),
+    /// Fills it with whole frames that end no call, and says that more of them has come than can be read in minutes.
+    ClaimForEver,
     /// Sets numbers there in turn, as fast as it can.
     Flicker(usize, Vec<u64>),
     /// Fills the memory of replies, all of it, with this byte.
@@ -80,6 +83,17 @@ impl Step {
                 let turn = sys::peek(memory, WRITTEN) >> 40;
                 sys::fill(memory, *byte);
                 sys::poke(memory, WRITTEN, turn << 40 | count);
+                write(BELL, &[0]).unwrap_or_default();
+            }
+            Step::ClaimForEver => {
+                let memory = reply_memory().unwrap();
+                let turn = sys::peek(memory, WRITTEN) >> 40;
+                // A page of them, so that they go on where the window begins anew.
+                let mut page = header(BEGUN, 0).repeat(454);
+                page.extend(frame(PANICKED, b"!"));
+                assert_eq!(page.len(), 4096);
+                sys::fill_behind(memory, page.len(), &page);
+                sys::poke(memory, WRITTEN, turn << 40 | ((1 << 40) - 1));
                 write(BELL, &[0]).unwrap_or_default();
             }
             Step::Flicker(offset, numbers) => {

@@ -264,6 +264,14 @@ pub fn fill((start, length): (*mut u8, usize), byte: u8) {
     unsafe { start.write_bytes(byte, length) };
 }
 
+/// Repeats bytes from an offset on.
+pub fn fill_behind((start, length): (*mut u8, usize), offset: usize, bytes: &[u8]) {
+    for at in (offset..=length - bytes.len()).step_by(bytes.len()) {
+        // SAFETY: within the memory that the caller names.
+        unsafe { start.wrapping_add(at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+}
+
 pub fn unmap((start, length): (*mut u8, usize)) {
     // SAFETY: what refers to it crashes, which is wanted.
     unsafe { libc::munmap(start.cast(), length) };

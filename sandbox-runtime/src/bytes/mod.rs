@@ -64,7 +64,8 @@ enum Memory {
     Result(Lent),
 }
 
-/// A file that nobody can write, and its mapping. Behind its length there are zeros up to the next page, and no more.
+/// A file that nobody can write, and its mapping. Behind its length there is the rest of its last page, which holds
+/// zeros where the host made it, and what the worker left there where it is a result.
 struct Sealed {
     file: OwnedFd,
     mapping: Mapping,

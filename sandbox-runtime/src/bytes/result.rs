@@ -41,8 +41,13 @@ impl ResultFile {
         ResultFile { file, length, used }
     }
 
+    /// How much memory it can take, in bytes: a worker that keeps it may write there as long as it is not sealed.
+    pub(crate) fn most_memory(&self) -> u64 {
+        self.length as u64
+    }
+
     /// How much memory it takes, in bytes.
-    pub(crate) fn memory(&self) -> u64 {
+    fn memory(&self) -> u64 {
         fstat(&self.file).map_or(0, |stat| stat.st_blocks.unsigned_abs().saturating_mul(512))
     }
 

@@ -94,7 +94,8 @@ impl Template {
                 [PollFd::new(&self.control, PollFlags::IN), PollFd::new(&self.children, PollFlags::IN)];
             let left = match &self.stock {
                 Some(stock) if stock.is_busy() => Some(Timespec::default()),
-                None if self.lanes.is_empty() => None,
+                // The host asks for the next one.
+                None if self.lanes.values().all(|lane| lane.worker.is_none()) => None,
                 _ => Timespec::try_from(look).ok(),
             };
             let [request, child] = match poll(&mut fds, left.as_ref()) {

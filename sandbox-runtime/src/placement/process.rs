@@ -147,7 +147,7 @@ impl Call<'_> {
         self.log_captured(relay);
         let circumstances = Circumstances { function: self.function, plan, relay, is_program: self.program };
         let mut outcome = circumstances.outcome(transcript);
-        lease.note_given(arguments.in_files() + result.as_ref().map_or(0, ResultFile::memory));
+        lease.note_given(arguments.in_files() + result.as_ref().map_or(0, ResultFile::most_memory));
         lease.settle(fate);
         if let Ok(Outcome::Returned(answer)) = &mut outcome {
             answer.result = result;

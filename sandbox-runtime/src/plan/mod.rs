@@ -134,6 +134,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a worker can give to others what leads to it: by a message, or as what outlives it.
+    pub(crate) fn may_give_away(&self) -> bool {
+        let may_send = |filter: &FilterPlan| filter.sockets != Sockets::default();
+        self.may_leave_processes() || self.filter.as_ref().is_none_or(may_send)
+    }
+
     /// Whether a worker can start what outlives it.
     pub(crate) fn may_leave_processes(&self) -> bool {
         self.filter.as_ref().is_none_or(|filter| !filter.processes)

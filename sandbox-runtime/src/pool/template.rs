@@ -106,7 +106,7 @@ impl Template {
             window: setup.window,
             directory: super::identity_of(".".as_ref()),
             numbers: Numbers { reuse: workers.reuse, spare, max, early: asked.is_some() },
-            is_single_use: plan.may_leave_processes(),
+            is_single_use: plan.may_give_away(),
             lanes: Mutex::default(),
             calls: AtomicU32::new(0),
             is_gone: AtomicBool::new(false),

@@ -16,6 +16,12 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How long nothing but the worker's answer or its end is waited for. What it prints meanwhile is in the pipes.
 const SHORT: Duration = Duration::from_millis(1);
 
+/// How much has to have come for more of it to be waited for awake, in bytes.
+const MUCH: usize = 4096;
+
+/// After so many rounds awake the rest is looked after.
+const ROUNDS: u32 = 32;
+
 /// Everything that is known of a call when it is over.
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
@@ -92,15 +98,25 @@ impl<'a, 'd> Exchange<'a, 'd> {
         self.ends.reader.clear();
         self.ends.channel.begin(head, &mut self.data);
         meanwhile();
+        let (mut came, mut rounds) = (0, 0_u32);
         loop {
-            let awake = self.ends.channel.wait_awake(&self.data, self.ends.reader.is_amid());
+            let on_its_way = self.ends.reader.is_amid() && came >= MUCH;
+            let awake = self.ends.channel.wait_awake(&self.data, on_its_way);
             self.ends.channel.go_on(&mut self.data);
+            let known = self.ends.channel.read();
             self.receive();
+            came = self.ends.channel.read() - known;
+            rounds = rounds.wrapping_add(1);
             if self.is_over() {
                 break;
             }
-            if !awake {
-                self.sleep();
+            if self.has_ended() {
+                self.receive_rest();
+                break;
+            }
+            // A worker can say for ever that there is more, and so keep us awake.
+            if !awake || (rounds.is_multiple_of(ROUNDS) && self.begun.elapsed() > SHORT) {
+                self.sleep(awake);
             }
         }
         // Of a worker that had no result nothing is worth waiting for.
@@ -117,13 +133,15 @@ impl<'a, 'd> Exchange<'a, 'd> {
         // One that has ended may have left more than can be read in a moment.
         transcript.stuck = self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
             && self.slot.state() != State::Ended;
-        transcript.report.is_some() || transcript.abandoned || transcript.stuck
+        transcript.stuck
     }
 
-    /// Until something comes: from the worker, from its template, or, after a moment, from what it prints.
-    fn sleep(&mut self) {
+    /// Until something comes: from the worker, from its template, or, after a moment, from what it prints. With something
+    /// from the worker there already, only looks for the rest.
+    fn sleep(&mut self, is_ready: bool) {
         let Ends { channel, bell, ended, relay, .. } = &*self.ends;
         let waited = match SHORT.checked_sub(self.begun.elapsed()) {
+            _ if is_ready => wait(bell, ended, relay, Some(self.begun)),
             Some(left) => {
                 channel.doze(&self.data, || self.slot.state() == State::Ended, left);
                 Waited::default()
@@ -136,10 +154,6 @@ impl<'a, 'd> Exchange<'a, 'd> {
         self.transcript.abandoned |= waited.abandoned;
         if waited.printed {
             self.ends.relay.go_on(false);
-        }
-        // It may have said something before it ended.
-        if self.has_ended() {
-            self.receive_rest();
         }
     }
 
