@@ -131,16 +131,18 @@ fn run_one(test: &Test, user: User, arguments: &[String]) -> Result<Run> {
         command.uid(NOBODY).gid(NOBODY);
     }
     let start = Instant::now();
+    let mut hung = String::new();
     let ended = match command.spawn() {
-        Ok(child) => ending(child)?,
+        Ok(child) => ending(child, &mut hung)?,
         Err(error) => Ended::NotStarted(error.to_string()),
     };
     let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let [stdout, stderr] = [end_of(stdout)?, end_of(stderr)?];
+    let [stdout, stderr] = [end_of(stdout)?, end_of(stderr)? + &hung];
     Ok(Run { test: test.name.clone(), user, ended, milliseconds, stdout, stderr })
 }
 
-fn ending(mut child: Child) -> Result<Ended> {
+/// Waits for a binary's end; of one that hangs, says what its processes do.
+fn ending(mut child: Child, hung: &mut String) -> Result<Ended> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         if let Some(status) = child.try_wait()? {
@@ -150,10 +152,31 @@ fn ending(mut child: Child) -> Result<Ended> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+    *hung = threads();
     let group = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process_group(group, rustix::process::Signal::KILL)?;
     child.wait()?;
     Ok(Ended::Hung(PATIENCE.as_secs()))
+}
+
+/// What every thread of the guest's programs does: its name, its state and time, the system call it is in, and where in the
+/// kernel it waits.
+fn threads() -> String {
+    let mut text = String::new();
+    // One may be gone when it is looked at.
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let path = process.path();
+        // Threads of the kernel have no command line.
+        if fs::read(path.join("cmdline")).is_ok_and(|line| !line.is_empty()) {
+            for thread in fs::read_dir(path.join("task")).into_iter().flatten().flatten() {
+                let read = |file| fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+                let (stat, call, stack) = (read("stat"), read("syscall"), read("stack"));
+                let stat: Vec<&str> = stat.split(' ').take(15).collect();
+                text += &format!("{}: {}\n  in {call}{stack}", thread.path().display(), stat.join(" "));
+            }
+        }
+    }
+    text
 }
 
 fn end_of(file: &str) -> Result<String> {

@@ -14,6 +14,8 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("memory", "what it measures is that of this kernel, and it reads the repository's page"),
     ("limits::children_are_limited_too", "runs programs that a guest lacks"),
     ("errors::memory_over_the_limit", "as old as any kernel"),
+    ("bytes::bytes_of_every_length", "hundreds of megabytes, whatever the kernel"),
+    ("bytes::bytes_cross_within_other_types", "likewise"),
     ("forkserver::a_big_heap", "more memory than a guest has"),
     ("stdio::flood", "megabytes through pipes, whatever the kernel"),
     ("program::its_output_comes_through_whole", "likewise"),
