@@ -47,6 +47,7 @@ pub mod denial;
 pub mod fuzzing;
 
 pub use bytes::{Bytes, BytesMut};
+pub use denial::{By, Denial, Object};
 pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
 pub use kernel::{kernel, kernel_for};
 pub use map::{Map, Progress, Results, map};
