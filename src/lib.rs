@@ -326,10 +326,10 @@ compile_error!(
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub use sandboxed_runtime::{
-    Access, Allow, Bytes, BytesMut, Capability, Cause, Erratum, Error, ErrorKind, Function, Hint, Kernel,
-    Layer, Limits, Lost, Map, Memory, NetAccess, Output, Placement, Plan, Policy, Preset, Progress, Promise,
-    Ran, Results, Stdio, ThreadSync, Timeout, Unenforceable, Unwritable, Workers, frame_limit, functions,
-    kernel, kernel_for, map, optional, plan, set_frame_limit, start,
+    Access, Allow, By, Bytes, BytesMut, Capability, Cause, Denial, Erratum, Error, ErrorKind, Function, Hint,
+    Kernel, Layer, Limits, Lost, Map, Memory, NetAccess, Object, Output, Placement, Plan, Policy, Preset,
+    Progress, Promise, Ran, Results, Stdio, ThreadSync, Timeout, Unenforceable, Unwritable, Workers,
+    frame_limit, functions, kernel, kernel_for, map, observe, optional, plan, set_frame_limit, start,
 };
 
 #[cfg(all(

@@ -1,5 +1,6 @@
 //! What can go wrong between a caller and the body of a sandboxed function.
 
+use crate::denial::Denial;
 use crate::plan::Unenforceable;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -31,6 +32,7 @@ struct Inner {
     kind: ErrorKind,
     ran: Ran,
     output: Option<Output>,
+    denials: Vec<Denial>,
 }
 
 /// What happened.
@@ -183,7 +185,7 @@ pub struct Output {
 
 impl Error {
     pub(crate) fn new(function: &str, kind: ErrorKind, ran: Ran) -> Error {
-        Error(Box::new(Inner { function: function.to_owned(), kind, ran, output: None }))
+        Error(Box::new(Inner { function: function.to_owned(), kind, ran, output: None, denials: Vec::new() }))
     }
 
     pub(crate) fn launch(function: &str, what: impl Into<String>, cause: Option<Cause>) -> Error {
@@ -193,6 +195,17 @@ impl Error {
     pub(crate) fn with_output(mut self, output: Option<Output>) -> Error {
         self.0.output = output;
         self
+    }
+
+    pub(crate) fn with_denials(mut self, denials: Vec<Denial>) -> Error {
+        self.0.denials = denials;
+        self
+    }
+
+    /// What the body was denied before it failed, where it was observed: inside [`observe`](crate::observe), or with
+    /// `SANDBOXED_EXPLAIN` set. Empty otherwise.
+    pub fn denials(&self) -> &[Denial] {
+        &self.0.denials
     }
 
     /// The function's name, with its module path.

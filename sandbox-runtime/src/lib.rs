@@ -26,6 +26,8 @@ mod placement;
 mod forkserver;
 mod pool;
 
+mod observe;
+
 mod enforce;
 
 mod limit;
@@ -51,6 +53,7 @@ pub use denial::{By, Denial, Object};
 pub use error::{Cause, Error, ErrorKind, Hint, Output, Ran};
 pub use kernel::{kernel, kernel_for};
 pub use map::{Map, Progress, Results, map};
+pub use observe::observe;
 pub use plan::{
     Capability, Erratum, Kernel, Layer, Limits, Lost, Placement, Plan, Promise, Unenforceable, plan,
 };

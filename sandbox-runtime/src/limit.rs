@@ -36,6 +36,11 @@ pub(crate) fn note_mapped_in(mut statm: impl io::Read) {
     MAPPED.store(page.saturating_mul(pages), Ordering::Relaxed);
 }
 
+/// So many bytes more were mapped, for us.
+pub(crate) fn note_also(bytes: usize) {
+    MAPPED.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
 /// Sets all of them but that of [descriptors](OpenFiles). The channel has a window of so many bytes.
 pub(crate) fn apply(limits: &Limits, window: usize) -> io::Result<()> {
     // 0 would not keep a core dump from a program that the kernel starts for it (core(5)).

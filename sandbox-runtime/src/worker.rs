@@ -8,6 +8,9 @@ use crate::enforce::{Enforced, LockError, Locks, Recipe, WorkerPins};
 use crate::error::Cause;
 use crate::forkserver::HasNamespaces;
 use crate::limit::{self, OpenFiles};
+use crate::observe;
+use crate::observe::link::{Link, Wanted};
+use crate::observe::report::Reader;
 use crate::plan::Limits;
 use crate::sys::image::Image;
 use crate::sys::{self, process};
@@ -64,6 +67,14 @@ pub(crate) struct Prepared {
     locks: Result<Locks, Refusal>,
     /// Of that, what binds workers of this template.
     pins: Option<WorkerPins>,
+    /// What leads to the observer of the worker, if there is one.
+    observer: Option<Observer>,
+}
+
+/// The link to it, and what it reports.
+struct Observer {
+    link: Link,
+    report: OwnedFd,
 }
 
 /// What leads to one worker after the other.
@@ -83,6 +94,7 @@ impl Prepared {
             directory: None,
             locks: Err(Refusal::of("nothing is locked")),
             pins: None,
+            observer: None,
         };
         prepared.locks = prepared.lock(fds);
         let parents = [rustix::process::getpid(), forkserver];
@@ -122,9 +134,15 @@ impl Prepared {
             ruleset,
             recipe: recipe.transpose()?,
             filter: setup.filter.clone(),
+            reporting: setup.reporting.clone(),
             namespaces: setup.namespaces.clone(),
             capabilities: setup.capabilities.clone(),
         };
+        if setup.reporting.is_some() {
+            let [link, report] = <[OwnedFd; 2]>::try_from(take(2)?)
+                .map_err(|_| Refusal::of("what leads to the observer is missing"))?;
+            self.observer = Some(Observer { link: Link::new(link), report });
+        }
         rustix::process::chdir("/").map_err(|errno| Refusal::new("working directory")(errno.into()))?;
         let name = setup.function.rsplit("::").next().unwrap_or_default();
         // For `ps` alone.
@@ -140,8 +158,12 @@ impl Prepared {
         }
         let tasks = rustix::fs::open("/proc/self/task", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         let statm = std::fs::File::open("/proc/self/statm");
+        if self.observer.is_some() {
+            // The worker locks itself.
+            return Ok(locks);
+        }
         if locks.namespaces.is_none() {
-            self.hide().map_err(Refusal::new("sigaction, prctl"))?;
+            self.hide(false).map_err(Refusal::new("sigaction, prctl"))?;
             locks.close_template(setup.warm.is_some()).map_err(refused)?;
         }
         if let Some(offset) = setup.warm {
@@ -155,8 +177,9 @@ impl Prepared {
 
     /// No stranger looks into it, nor does a program that the kernel hands core dumps to. What is not dumpable belongs to
     /// root in `/proc`, and so could not look at itself there.
-    fn hide(&self) -> io::Result<()> {
-        if !self.setup.grants_proc {
+    fn hide(&self, is_seen: bool) -> io::Result<()> {
+        // Who is hidden cannot be observed.
+        if !self.setup.grants_proc && !is_seen {
             rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
         }
         if !self.setup.directory {
@@ -177,11 +200,14 @@ impl Prepared {
             rustix::process::fchdir(directory)
                 .map_err(|errno| Refusal::new("working directory")(errno.into()))?;
         }
+        if let Some(observer) = self.observer.take() {
+            return self.settle_observed(observer, kept, parents);
+        }
         let locks = self.locks.as_ref().map_err(Clone::clone)?;
         // Ahead of what hides it: who is not dumpable may not say who is who in a namespace.
         locks.enter_namespaces().map_err(refused)?;
         if locks.namespaces.is_some() {
-            self.hide().map_err(Refusal::new("sigaction, prctl"))?;
+            self.hide(false).map_err(Refusal::new("sigaction, prctl"))?;
         }
         let enforced = match locks.namespaces {
             Some(_) => {
@@ -195,6 +221,58 @@ impl Prepared {
                 locks.close_child_of_template(self.pins.as_ref()).map_err(refused)?
             }
         };
+        process::close_all_but(kept).map_err(Refusal::new("close_range"))?;
+        Ok(enforced)
+    }
+
+    /// As [`settle_in`](Prepared::settle_in), under the eyes of an observer: its template has locked nothing, and all that is
+    /// locked is seen through the same filters.
+    fn settle_observed(
+        &mut self,
+        observer: Observer,
+        kept: &[&OwnedFd],
+        parents: [Pid; 2],
+    ) -> Result<Enforced, Refusal> {
+        let Observer { link, report } = observer;
+        let this = rustix::thread::gettid().as_raw_pid();
+        let attached = link.attach(Wanted::Thread { thread: this, kill: true });
+        let reader = Reader::new(report.as_fd()).map_err(|errno| Refusal::new("a report")(errno.into()))?;
+        drop(report);
+        let is_seen = attached.is_ok();
+        drop(link);
+        let tasks = rustix::fs::open("/proc/self/task", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let statm = std::fs::File::open("/proc/self/statm");
+        let mut locks = std::mem::replace(&mut self.locks, Err(Refusal::of("locked already")))?;
+        if !is_seen {
+            // Without a tracer it would break the body.
+            locks.reporting = None;
+        }
+        locks.enter_namespaces().map_err(refused)?;
+        if is_seen {
+            observe::here::begin(reader);
+        }
+        self.hide(is_seen).map_err(Refusal::new("sigaction, prctl"))?;
+        let more: Vec<&OwnedFd> = locks.ruleset.iter().chain(tasks.iter()).collect();
+        let statm = statm.map(OwnedFd::from);
+        let all: Vec<&OwnedFd> = kept.iter().copied().chain(more).chain(statm.iter()).collect();
+        process::close_all_but(&all).map_err(Refusal::new("close_range"))?;
+        let enforced = locks.close_worker(parents).map_err(refused)?;
+        let window = match self.setup.warm {
+            Some(offset) => {
+                warm(offset, tasks.ok())?;
+                // The channel is among what is mapped now.
+                statm.map(|statm| limit::note_mapped_in(std::fs::File::from(statm))).unwrap_or_default();
+                flush();
+                0
+            }
+            None => {
+                drop((tasks, statm));
+                limit::note_also(observe::report::LENGTH);
+                self.setup.window
+            }
+        };
+        drop(locks);
+        limit::apply(&self.setup.limits, window).map_err(Refusal::new("setrlimit"))?;
         process::close_all_but(kept).map_err(Refusal::new("close_range"))?;
         Ok(enforced)
     }

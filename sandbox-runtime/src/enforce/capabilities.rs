@@ -31,7 +31,7 @@ pub(crate) fn empty_bounding_set() -> Result<(), LockError> {
 }
 
 /// Gives up all capabilities of the calling thread but these.
-pub(super) fn keep_only(kept: &[Capability]) -> Result<(), LockError> {
+pub(crate) fn keep_only(kept: &[Capability]) -> Result<(), LockError> {
     let has = thread::capabilities(None).map_err(|errno| LockError::new("capget", errno))?;
     let kept: CapabilitySet = kept.iter().map(|capability| set(*capability)).collect();
     let kept = has.permitted & kept;

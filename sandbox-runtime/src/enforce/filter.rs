@@ -14,6 +14,7 @@ mod tests;
 mod verdict;
 
 use super::LockError;
+use crate::observe::observer::LOOKED_AT;
 use crate::plan::{FilterPlan, Placement};
 use crate::sys::seccomp;
 use bpf::{Action, Range, Verdict};
@@ -98,6 +99,65 @@ impl Filter {
     pub(super) fn program(&self) -> Vec<sock_filter> {
         self.program.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect()
     }
+}
+
+/// Two filters more, which only tell: what the filter of a plan and its pins refuse comes to a tracer as a signal with the
+/// errno, and what else may be refused is handed to it. Beside the enforcing filters they loosen nothing, and without a
+/// tracer they break the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reporting {
+    program: Vec<(u16, u8, u8, u32)>,
+    pins: Option<Pins>,
+}
+
+impl Reporting {
+    pub(super) fn of(plan: &FilterPlan) -> Reporting {
+        let unknown = match plan.mark {
+            Placement::Process => verdict::ENOSYS,
+            Placement::Thread | Placement::InPlace => Action::Allow,
+        };
+        let told = |call: &Call| {
+            let is_looked_at = LOOKED_AT.contains(&call.name);
+            verdict::verdict(call, plan).map(|action| match action {
+                Action::Allow if is_looked_at => Action::Trace,
+                action => told(call, action),
+            })
+        };
+        let program = bpf::program(HERE.audit, &ranges(HERE, unknown, told));
+        let program = program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect();
+        Reporting { program, pins: Pins::of(plan) }
+    }
+
+    pub(super) fn apply(&self, flags: u64) -> Result<(), LockError> {
+        install(&self.program(), flags)
+    }
+
+    pub(super) fn apply_in_worker(&self, parents: [Pid; 2]) -> Result<(), LockError> {
+        self.apply(0)?;
+        let own = rustix::process::getpid().as_raw_pid().cast_unsigned();
+        self.pins.map_or(Ok(()), |pins| install(&pins.reporting(HERE, own, parents), 0))
+    }
+
+    pub(super) fn program(&self) -> Vec<sock_filter> {
+        self.program.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect()
+    }
+}
+
+/// What a tracer is told of an answer. Not what is refused for what it does not know, nor how it is asked who is in a
+/// sandbox.
+fn told(call: &Call, action: Action) -> Action {
+    match action {
+        verdict::ENOSYS => verdict::ENOSYS,
+        verdict::EACCES if call.name == "prctl" => verdict::EACCES,
+        Action::Errno(errno) => Action::Report(errno),
+        action => action,
+    }
+}
+
+/// The kernel's name of a call of this architecture.
+pub(crate) fn name_of_call(number: u64) -> &'static str {
+    let is_it = |call: &&Call| u64::from((HERE.number)(call)) == number;
+    CALLS.iter().find(is_it).map_or("a call that is not known", |call| call.name)
 }
 
 /// The second filter of any worker of the same parents.

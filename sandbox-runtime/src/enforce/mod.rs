@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use filter::{Filter, WorkerPins};
+pub(crate) use filter::{Filter, Reporting, WorkerPins, name_of_call};
 pub(crate) use namespaces::{Namespaces, probe as probe_namespaces};
 pub(crate) use ruleset::Recipe;
 
@@ -42,6 +42,8 @@ pub(crate) struct Locks {
     /// cannot make it. The worker runs outside of valgrind.
     pub(crate) recipe: Option<Recipe>,
     pub(crate) filter: Option<Filter>,
+    /// Where somebody looks on.
+    pub(crate) reporting: Option<Reporting>,
     pub(crate) namespaces: Option<Namespaces>,
     /// Those that a worker keeps.
     pub(crate) capabilities: Vec<Capability>,
@@ -79,7 +81,7 @@ impl Locks {
         let recipe = plan.ruleset.as_ref().map(|ruleset| Recipe::open(ruleset, function)).transpose()?;
         let namespaces = Namespaces::of(plan, function)?;
         let capabilities = plan.capabilities.clone();
-        let mut locks = Locks { ruleset: None, recipe, filter, namespaces, capabilities };
+        let mut locks = Locks { ruleset: None, recipe, filter, reporting: None, namespaces, capabilities };
         if crate::kernel().abi >= plan.kernel.abi {
             locks.make_ruleset().map_err(|error| error.of(function.name))?;
         }
@@ -112,7 +114,13 @@ impl Locks {
         self.take_on_ruleset(0)?;
         // Last: it may refuse what the steps above need.
         self.filter.as_ref().map_or(Ok(()), Filter::apply)?;
+        self.reporting.as_ref().map_or(Ok(()), |reporting| reporting.apply(0))?;
         Ok(Enforced(()))
+    }
+
+    /// Has the filters tell what they refuse, to whoever traces this thread or process by then.
+    pub(crate) fn report(&mut self, plan: &Plan) {
+        self.reporting = plan.filter.as_ref().map(Reporting::of);
     }
 
     /// Restricts a worker, for good; also what is for its `parents` alone, its template and the forkserver.
@@ -121,6 +129,7 @@ impl Locks {
         capabilities::keep_only(&self.capabilities)?;
         // Last: it may refuse what the steps above need.
         self.filter.as_ref().map_or(Ok(()), |filter| filter.apply_in_worker(parents))?;
+        self.reporting.as_ref().map_or(Ok(()), |reporting| reporting.apply_in_worker(parents))?;
         Ok(Enforced(()))
     }
 
@@ -168,8 +177,9 @@ impl Locks {
         // Opened now: a restricted thread may not.
         let tasks = rustix::fs::open("/proc/self/task", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| LockError::new("/proc/self/task", errno))?;
-        let action =
-            EachThread { ruleset: self.ruleset.as_ref(), filter: self.filter.as_ref().map(Filter::program) };
+        let filters =
+            [self.filter.as_ref().map(Filter::program), self.reporting.as_ref().map(Reporting::program)];
+        let action = EachThread { ruleset: self.ruleset.as_ref(), filters };
         sys::each_thread::run_in_each(tasks.as_fd(), &action)
             .map_err(|error| LockError::new("a signal for each thread", error))?;
         Ok(Enforced(()))
@@ -182,7 +192,8 @@ impl Locks {
             locks.take_on_ruleset(0)?;
             // seccomp refuses all or nothing where a thread has filters that this one lacks. That is one that a
             // sandboxed thread left behind, and Landlock would replace its domain by a weaker one (measured on 7.0).
-            locks.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)
+            locks.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)?;
+            locks.reporting.as_ref().map_or(Ok(()), |reporting| reporting.apply(sys::seccomp::TSYNC))
         })?;
         self.take_on_ruleset(landlock::RESTRICT_SELF_TSYNC)?;
         Ok(Enforced(()))
@@ -220,14 +231,14 @@ impl Locks {
 /// allocates nothing.
 struct EachThread<'a> {
     ruleset: Option<&'a OwnedFd>,
-    filter: Option<Vec<libc::sock_filter>>,
+    filters: [Option<Vec<libc::sock_filter>>; 2],
 }
 
 impl sys::each_thread::Action for EachThread<'_> {
     fn run(&self) -> bool {
         rustix::thread::set_no_new_privs(true).is_ok()
             && self.ruleset.is_none_or(|ruleset| landlock::restrict_self(ruleset.as_fd(), 0).is_ok())
-            && self.filter.as_ref().is_none_or(|filter| sys::seccomp::install(filter, 0).is_ok())
+            && self.filters.iter().flatten().all(|filter| sys::seccomp::install(filter, 0).is_ok())
     }
 }
 

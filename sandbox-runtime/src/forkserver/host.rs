@@ -5,6 +5,7 @@ use super::message::{self, HasNamespaces, Request, Restricted, TemplateRequest};
 use super::start::{self, StartError, Started, pair, system, wait_for_message};
 use crate::enforce::Locks;
 use crate::enforce::mark::{Ambiguous, is_inside};
+use crate::observe::observer::Task;
 use crate::plan::{Kernel, Placement};
 use crate::sys;
 use crate::sys::fork_mark::ForkMark;
@@ -145,6 +146,13 @@ pub(crate) fn restricted(server: &Arc<Forkserver>) -> Result<(), StartError> {
     }
 }
 
+/// Ends the forkserver of this process, when its last call is over, unless it took on what `in_place` did.
+pub(crate) fn forget() {
+    if let Some(state) = STATE.get() {
+        state.lock().take_if(|current| !current.is_last);
+    }
+}
+
 /// The restriction failed here, so the forkserver that took it on is stricter than this process: the next call
 /// starts another.
 pub(crate) fn not_restricted(server: &Arc<Forkserver>) {
@@ -268,6 +276,18 @@ impl Forkserver {
                 Ok(None)
             }
             Err(errno) => Err(system("asking for a template")(errno)),
+        }
+    }
+
+    /// Has an observer forked, which waits at its end of a link.
+    pub(crate) fn observer(self: &Arc<Self>, task: &Task, fds: &[BorrowedFd<'_>]) -> Result<(), StartError> {
+        match message::send(self.control.as_fd(), &Request::Observe(task.clone()), fds) {
+            Ok(()) => Ok(()),
+            Err(Errno::PIPE | Errno::CONNRESET) => {
+                state()?.forget(self);
+                Err(StartError::Gone)
+            }
+            Err(errno) => Err(system("asking for an observer")(errno)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What host and forkserver say to each other, over a socket that keeps messages apart.
 
 use crate::enforce::Filter;
+use crate::observe::observer::Task;
 use crate::plan::Kernel;
 use crate::wire::{Number, Setup};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,6 +22,8 @@ pub(super) enum Request {
     /// Try in a child whether a worker can be put into namespaces of its own. Descriptors: where the child answers, with
     /// [`HasNamespaces`].
     Probe,
+    /// Fork an observer. Descriptors: as the task says.
+    Observe(Task),
     /// Restrict yourself, for good. Descriptor: the ruleset, if there is one. Answered by [`Restricted`].
     Restrict { ruleset: bool, filter: Option<Filter> },
 }

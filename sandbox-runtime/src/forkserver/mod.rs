@@ -16,7 +16,7 @@ mod template;
 mod watch;
 
 pub(crate) use host::{
-    Ended, Forkserver, Template, current, current_by_credentials, is_out_of_reach, not_restricted,
+    Ended, Forkserver, Template, current, current_by_credentials, forget, is_out_of_reach, not_restricted,
     restrict_first, restricted, start_for_program,
 };
 pub(crate) use message::{End, HasNamespaces, Report};

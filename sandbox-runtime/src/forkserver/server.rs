@@ -3,6 +3,7 @@
 use super::children::{Children, kill};
 use super::message::{self, Request, Restricted};
 use crate::enforce::Locks;
+use crate::observe::observer;
 use crate::sys::process::{self, Fork};
 use crate::wire::Setup;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -21,12 +22,15 @@ pub(super) struct Server<'a> {
     /// Asked for while `/sys` is in reach.
     processors: u32,
     known: HashSet<Pid>,
+    /// They end by themselves, after those that they look at.
+    observers: HashSet<Pid>,
 }
 
 /// What a child is for.
 enum Task {
     Template(Box<Setup>, Vec<OwnedFd>),
     Probe(OwnedFd),
+    Observer(observer::Task, Vec<OwnedFd>),
 }
 
 impl<'a> Server<'a> {
@@ -38,6 +42,7 @@ impl<'a> Server<'a> {
             children: Children::new()?,
             processors: process::processors(),
             known: HashSet::new(),
+            observers: HashSet::new(),
         })
     }
 
@@ -63,8 +68,10 @@ impl<'a> Server<'a> {
             if child {
                 for ended in self.children.reap() {
                     self.known.remove(&ended.pid);
+                    self.observers.remove(&ended.pid);
                 }
-                self.children.kill_left_behind(|pid| self.known.contains(&pid));
+                self.children
+                    .kill_left_behind(|pid| self.known.contains(&pid) || self.observers.contains(&pid));
             }
         }
     }
@@ -78,12 +85,14 @@ impl<'a> Server<'a> {
                     self.fork(Task::Probe(answer));
                 }
             }
+            Ok(Some((Request::Observe(task), fds))) => self.fork(Task::Observer(task, fds)),
             Ok(Some((Request::Restrict { ruleset, filter }, mut fds))) => {
                 let ruleset_of = fds.pop();
                 let locks = Locks {
                     ruleset: ruleset_of,
                     recipe: None,
                     filter,
+                    reporting: None,
                     namespaces: None,
                     capabilities: Vec::new(),
                 };
@@ -97,11 +106,14 @@ impl<'a> Server<'a> {
     /// Where that fails the descriptors are closed, which the caller sees.
     fn fork(&mut self, task: Task) {
         let here = rustix::process::getpid();
+        let is_observer = matches!(task, Task::Observer(..));
         match process::fork() {
             Ok(Fork::Child) => match task {
                 Task::Template(setup, fds) => super::template::run(*setup, fds, here, self.processors),
                 Task::Probe(answer) => crate::worker::probe(answer, here),
+                Task::Observer(task, fds) => observer::run(task, fds),
             },
+            Ok(Fork::Parent(pid)) if is_observer => drop(self.observers.insert(pid)),
             Ok(Fork::Parent(pid)) => drop(self.known.insert(pid)),
             Err(_) => {}
         }
@@ -122,6 +134,6 @@ impl<'a> Server<'a> {
     }
 
     fn end(&self) -> ! {
-        self.children.end(self.known.iter().copied())
+        self.children.end(self.known.iter().copied(), |pid| self.observers.contains(&pid))
     }
 }

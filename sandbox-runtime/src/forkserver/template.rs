@@ -265,7 +265,7 @@ impl Template {
 
     fn end(&self) -> ! {
         let workers = self.lanes.values().filter_map(|lane| lane.worker.as_ref());
-        self.children.end(workers.map(|worker| worker.pid))
+        self.children.end(workers.map(|worker| worker.pid), |_| false)
     }
 }
 

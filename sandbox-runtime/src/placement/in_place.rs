@@ -5,11 +5,13 @@ use crate::enforce::mark::is_inside;
 use crate::enforce::{Enforced, Locks};
 use crate::error::Error;
 use crate::forkserver;
+use crate::observe::Watch;
 use crate::plan::{Placement, Plan};
 use crate::policy::{Policy, ThreadSync};
 use crate::pool::cannot_start;
 use crate::registry::{Function, functions};
 use crate::sys;
+use rustix::fd::AsFd;
 use std::io;
 use std::time::Duration;
 
@@ -26,13 +28,20 @@ impl Plan {
 /// Restricts every thread of this process.
 pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<Enforced, Error> {
     let plan = plan_for(function, policy, Placement::InPlace, crate::kernel())?;
-    let locks = Locks::prepare(&plan, function)?;
+    let mut locks = Locks::prepare(&plan, function)?;
     let refused = |what: &str| Error::launch(function.name, what, None);
     thread::while_none_lives(|| {
         let threads = check_threads(function, &plan)?;
         // A worker must be as restricted as this program is going to be, and afterwards the forkserver could not
         // be started any more.
         let has_workers = needs_forkserver() && !is_out_of_reach(function)?;
+        if !is_out_of_reach(function)? && observe(function, &plan, &locks) {
+            locks.report(&plan);
+        }
+        if !has_workers {
+            // One that the observer came from is free, and must not serve who is not.
+            forkserver::forget();
+        }
         let server = has_workers.then(|| forkserver::restrict_first(&locks)).transpose();
         let server = server.map_err(|error| cannot_start(function, &error))?;
         if server.is_some() {
@@ -53,6 +62,12 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
         Ok(enforced)
     })
     .ok_or_else(|| refused("sandboxed threads live, whose restrictions this would loosen, or another thread does the same now"))?
+}
+
+/// Has an observer look on from now on, where one is asked for.
+fn observe(function: &'static Function, plan: &Plan, locks: &Locks) -> bool {
+    let watch = Watch::begin(function, plan, locks.ruleset.as_ref().map(AsFd::as_fd));
+    watch.is_some_and(Watch::attach_process)
 }
 
 /// How many threads there are, if they can all be restricted.

@@ -5,6 +5,7 @@ use crate::bytes::result::ResultFile;
 use crate::call::{Caller, Entry};
 use crate::codec::{CodecError, Incoming, Outgoing};
 use crate::error::{Error, ErrorKind, Output, Ran};
+use crate::observe::Watch;
 use crate::outcome::{Answer, Circumstances, Outcome};
 use crate::plan::Plan;
 use crate::policy::Policy;
@@ -53,13 +54,29 @@ fn attempt(
     entry: Entry,
     arguments: &Outgoing<'_>,
 ) -> Result<Attempt, Error> {
-    let source = pool::source(function, policy)?;
+    let mut source = pool::source(function, policy)?;
+    let watch = source.watch.take();
+    let result = attempt_of(function, &source, entry, arguments);
+    let Some(watch) = watch else { return result };
+    let denials = watch.end();
+    result.map(|attempt| match attempt {
+        Attempt::Over(Err(error)) => Attempt::Over(Err(error.with_denials(denials))),
+        attempt => attempt,
+    })
+}
+
+fn attempt_of(
+    function: &'static Function,
+    source: &Source,
+    entry: Entry,
+    arguments: &Outgoing<'_>,
+) -> Result<Attempt, Error> {
     let lease = match source.template.take(None) {
         Ok(lease) => lease,
         Err(NoWorker::Gone) => return Ok(Attempt::Gone(no_worker(function, NoWorker::Gone))),
         Err(error) => return Err(no_worker(function, error)),
     };
-    Ok(match (Call { function, source: &source, program: false }).run(lease, entry, arguments) {
+    Ok(match (Call { function, source, program: false }).run(lease, entry, arguments) {
         Ok(Outcome::Returned(answer)) => Attempt::Over(Ok(answer)),
         Ok(Outcome::Exit(_)) => {
             Attempt::Over(Err(super::bad_data(function, "an exit code for a result".into())))
@@ -74,10 +91,13 @@ fn attempt(
 /// `fn main` in a worker: its arguments, stdin and environment are the program's, its end is too.
 pub(crate) fn program(function: &'static Function, policy: &Policy, entry: Entry) -> ! {
     let run = || {
-        let source = pool::source_of_program(function, policy)?;
+        let mut source = pool::source_of_program(function, policy)?;
+        let watch = source.watch.take();
         let stdin = std::io::stdin();
         let lease = source.template.take(Some(stdin.as_fd())).map_err(|error| no_worker(function, error))?;
-        Call { function, source: &source, program: true }.run(lease, entry, &Outgoing::new())
+        let outcome = Call { function, source: &source, program: true }.run(lease, entry, &Outgoing::new());
+        watch.map(Watch::end);
+        outcome
     };
     match run() {
         Ok(Outcome::Exit(code)) => std::process::exit(code),

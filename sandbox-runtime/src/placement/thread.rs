@@ -4,10 +4,12 @@
 use super::plan_for;
 use crate::enforce::{Enforced, LockError};
 use crate::error::{Error, ErrorKind, Ran};
+use crate::observe::Watch;
 use crate::plan::Placement;
 use crate::policy::Policy;
 use crate::registry::Function;
 use crate::worker::message_of;
+use rustix::fd::AsFd;
 use std::sync::{RwLock, TryLockError};
 
 /// Read-locked while a sandboxed thread lives. `in_place` only ever tries to write-lock it, so that readers
@@ -21,22 +23,34 @@ pub(crate) fn call<R: Send>(
     body: impl FnOnce() -> R + Send,
 ) -> Result<R, Error> {
     let plan = plan_for(function, policy, Placement::Thread, crate::kernel())?;
-    let locks = crate::enforce::Locks::prepare(&plan, function)?;
+    let mut locks = crate::enforce::Locks::prepare(&plan, function)?;
+    let mut watch = Watch::begin(function, &plan, locks.ruleset.as_ref().map(AsFd::as_fd));
+    if watch.is_some() {
+        locks.report(&plan);
+    }
     let _alive = LIVE.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     let joined = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(function.name.to_owned());
-        let thread = thread.spawn_scoped(scope, || locks.close().map(|enforced| run(&enforced, body)));
+        let thread = thread.spawn_scoped(scope, || {
+            if !watch.as_mut().is_some_and(Watch::attach_thread) {
+                locks.reporting = None;
+            }
+            locks.close().map(|enforced| run(&enforced, body))
+        });
         thread.map(std::thread::ScopedJoinHandle::join)
     });
     let joined = joined.map_err(|error| {
         Error::launch(function.name, format!("a thread cannot be started: {error}"), Some(error.into()))
     })?;
-    finished(joined).map_err(|failure| match failure {
-        Failure::NotLocked(error) => error.of(function.name),
-        Failure::Panicked(message) => {
-            Error::new(function.name, ErrorKind::Panicked { message, location: None }, Ran::Yes)
-        }
-    })
+    let denials = watch.map(Watch::end);
+    finished(joined)
+        .map_err(|failure| match failure {
+            Failure::NotLocked(error) => error.of(function.name),
+            Failure::Panicked(message) => {
+                Error::new(function.name, ErrorKind::Panicked { message, location: None }, Ran::Yes)
+            }
+        })
+        .map_err(|error| error.with_denials(denials.unwrap_or_default()))
 }
 
 enum Failure {

@@ -11,6 +11,7 @@ mod template;
 use crate::enforce::Locks;
 use crate::error::Error;
 use crate::forkserver::{self, Forkserver, HasNamespaces, StartError};
+use crate::observe::{self, Watch};
 use crate::placement::plan_for;
 use crate::plan::{Kernel, Placement, Plan};
 use crate::policy::{Policy, Stdio, Workers};
@@ -86,6 +87,8 @@ pub(crate) struct Source {
     pub(crate) template: Arc<Template>,
     /// For this call alone.
     pub(crate) ruleset: Option<OwnedFd>,
+    /// Who looks on.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// How long the memory of long requests is kept for the next of them, in nanoseconds. It is given back when something is
@@ -108,10 +111,18 @@ pub(crate) fn source(function: &'static Function, policy: &Policy) -> Result<Sou
         Error::launch(function.name, format!("a page for the pool's state: {errno}"), Some(errno.into()))
     })?;
     pool.close_large();
+    if observe::is_on()
+        && let Some(source) = observed(function, policy)?
+    {
+        return Ok(source);
+    }
     match pool.known(function, policy).filter(|known| known.fits()) {
-        Some(known) => {
-            Ok(Source { plan: Arc::clone(&known.plan), template: Arc::clone(&known.template), ruleset: None })
-        }
+        Some(known) => Ok(Source {
+            plan: Arc::clone(&known.plan),
+            template: Arc::clone(&known.template),
+            ruleset: None,
+            watch: None,
+        }),
         None => pool.source(function, policy),
     }
 }
@@ -130,9 +141,39 @@ pub(crate) fn source_of_program(function: &'static Function, policy: &Policy) ->
     forkserver::start_for_program().map_err(|error| cannot_start(function, &error))?;
     let plan = plan_for(function, policy, Placement::Process, kernel(function, policy)?)?;
     let locks = Locks::prepare(&plan, function)?;
-    let (setup, fds) = setup(function, &plan, locks, true)?;
+    let watch = Watch::begin(function, &plan, locks.ruleset.as_ref().map(AsFd::as_fd));
+    alone(function, plan, locks, watch, true)
+}
+
+/// As [`source`], with an observer; `None` if there is none to be had.
+fn observed(function: &'static Function, policy: &Policy) -> Result<Option<Source>, Error> {
+    let plan = plan_for(function, policy, Placement::Process, kernel(function, policy)?)?;
+    let locks = Locks::prepare(&plan, function)?;
+    match Watch::begin(function, &plan, locks.ruleset.as_ref().map(AsFd::as_fd)) {
+        None => Ok(None),
+        watch => {
+            let workers = Workers { reuse: 1, spare: Some(0), max: Some(1) };
+            alone(function, Plan { workers, ..plan }, locks, watch, false).map(Some)
+        }
+    }
+}
+
+/// A template for one call.
+fn alone(
+    function: &'static Function,
+    plan: Plan,
+    mut locks: Locks,
+    mut watch: Option<Watch>,
+    program: bool,
+) -> Result<Source, Error> {
+    let seen = watch.as_mut().and_then(Watch::for_worker);
+    if seen.is_some() {
+        locks.report(&plan);
+    }
+    let (setup, mut fds) = setup(function, &plan, locks, program)?;
+    fds.extend(seen.into_iter().flatten());
     let template = start(function, &plan, &setup, &fds)?;
-    Ok(Source { plan: Arc::new(plan), template, ruleset: None })
+    Ok(Source { plan: Arc::new(plan), template, ruleset: None, watch })
 }
 
 impl Pool {
@@ -171,7 +212,7 @@ impl Pool {
         let plan = Arc::new(Plan { workers, ..plan });
         if shares_nothing {
             let template = start(function, &plan, &kind.setup, &fds)?;
-            return Ok(Source { plan, template, ruleset });
+            return Ok(Source { plan, template, ruleset, watch: None });
         }
         let named = kind.named.clone();
         let template = self.template(function, &plan, kind, &fds)?;
@@ -187,7 +228,7 @@ impl Pool {
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(address(function), Arc::new(known));
         }
-        Ok(Source { plan, template, ruleset })
+        Ok(Source { plan, template, ruleset, watch: None })
     }
 
     /// One that is there, or a new one. Of many that are there, the last used are kept.
@@ -272,7 +313,7 @@ fn setup(
     program: bool,
 ) -> Result<(Setup, Vec<OwnedFd>), Error> {
     let directory = if plan.files { Some(directory(function)?) } else { None };
-    let Locks { ruleset, recipe, filter, namespaces, capabilities } = locks;
+    let Locks { ruleset, recipe, filter, reporting, namespaces, capabilities } = locks;
     let server = current(plan).map_err(|error| cannot_start(function, &error))?;
     let setup = Setup {
         function: function.name.to_owned(),
@@ -281,6 +322,7 @@ fn setup(
         ruleset: ruleset.is_some(),
         recipe: recipe.as_ref().map(|recipe| recipe.plan.clone()),
         filter,
+        reporting,
         namespaces,
         capabilities,
         grants_proc: plan.grants_proc(),

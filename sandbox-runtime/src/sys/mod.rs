@@ -10,6 +10,7 @@ pub(crate) mod landlock;
 pub(crate) mod namespaces;
 pub(crate) mod plain;
 pub(crate) mod process;
+pub(crate) mod ptrace;
 pub(crate) mod seccomp;
 pub(crate) mod shared;
 #[cfg(all(test, loom))]

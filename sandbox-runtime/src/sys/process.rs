@@ -91,6 +91,26 @@ pub(crate) fn now() -> u64 {
     time.tv_sec.unsigned_abs().saturating_mul(1_000_000_000).saturating_add(time.tv_nsec.unsigned_abs())
 }
 
+/// Waits for the end of this child; its exit code, if it has one.
+pub(crate) fn wait_for(child: Pid) -> Option<i32> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the pointer is to a live number.
+        let waited = unsafe { libc::waitpid(child.as_raw_pid(), &raw mut status, 0) };
+        match io::Error::last_os_error().raw_os_error() {
+            _ if waited > 0 => return libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+            Some(libc::EINTR) => {}
+            _ => return None,
+        }
+    }
+}
+
+/// Runs a function when this program ends by itself (`atexit(3)`).
+pub(crate) fn at_exit(function: extern "C" fn()) {
+    // SAFETY: the function is there for as long as the program is. Where there is no room it is not run.
+    unsafe { libc::atexit(function) };
+}
+
 /// Waits until a child has ended; false if there is none.
 pub(crate) fn wait_any() -> bool {
     // SAFETY: no status is asked for.

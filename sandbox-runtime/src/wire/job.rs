@@ -3,7 +3,7 @@
 
 use super::channel::Head;
 use super::{MOST_FDS, send};
-use crate::enforce::{Filter, Namespaces};
+use crate::enforce::{Filter, Namespaces, Reporting};
 use crate::plan::{Capability, Limits, RulesetPlan};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     /// A ruleset to make, of whose paths descriptors come.
     pub(crate) recipe: Option<RulesetPlan>,
     pub(crate) filter: Option<Filter>,
+    /// Where the worker is observed: then it locks itself, and a link and a report come.
+    pub(crate) reporting: Option<Reporting>,
     pub(crate) namespaces: Option<Namespaces>,
     /// The capabilities to keep.
     pub(crate) capabilities: Vec<Capability>,

@@ -16,6 +16,10 @@ pub(super) enum Action {
     Errno(i32),
     /// `SIGSYS` for the thread: see `sys::seccomp::answer_fstat`.
     Trap,
+    /// As [`Action::Errno`], for a tracer, who makes it so.
+    Report(i32),
+    /// The tracer is told before it is made; without one it does not exist (`ENOSYS`).
+    Trace,
     KillProcess,
 }
 
@@ -25,6 +29,8 @@ impl Action {
             Action::Allow => libc::SECCOMP_RET_ALLOW,
             Action::Errno(errno) => libc::SECCOMP_RET_ERRNO | errno.unsigned_abs(),
             Action::Trap => libc::SECCOMP_RET_TRAP,
+            Action::Report(errno) => libc::SECCOMP_RET_TRAP | errno.unsigned_abs(),
+            Action::Trace => libc::SECCOMP_RET_TRACE,
             Action::KillProcess => libc::SECCOMP_RET_KILL_PROCESS,
         }
     }
@@ -99,6 +105,14 @@ impl Verdict {
             cases.pop();
         }
         Verdict { cases, otherwise }
+    }
+}
+
+impl Verdict {
+    /// With other answers.
+    pub(super) fn map(self, change: impl Fn(Action) -> Action) -> Verdict {
+        let cases = self.cases.into_iter().map(|case| Case { then: change(case.then), ..case }).collect();
+        Verdict::new(cases, change(self.otherwise))
     }
 }
 

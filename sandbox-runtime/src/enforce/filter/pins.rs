@@ -33,6 +33,16 @@ impl Pins {
         bpf::program(arch.audit, &ranges(arch, Action::Allow, verdict))
     }
 
+    /// As [`Pins::program`], for a tracer.
+    pub(super) fn reporting(self, arch: &Arch, worker: u32, parents: [Pid; 2]) -> Vec<sock_filter> {
+        let parents = parents.map(|pid| pid.as_raw_pid().cast_unsigned());
+        let verdict = |call: &Call| {
+            let cases = self.cases(call.name, worker, parents);
+            Verdict::new(cases, Action::Allow).map(|action| super::told(call, action))
+        };
+        bpf::program(arch.audit, &ranges(arch, Action::Allow, verdict))
+    }
+
     fn cases(self, name: &str, worker: u32, parents: [u32; 2]) -> Vec<Case> {
         let refuse = |all_of: Vec<Test>| Case { all_of, then: EPERM };
         match name {

@@ -174,6 +174,7 @@ pub(crate) fn probe(answer: impl FnOnce(Result<bool, LockError>)) -> ! {
         all.enter(&Locks {
             ruleset: None,
             recipe: None,
+            reporting: None,
             filter: None,
             namespaces: None,
             capabilities: Vec::new(),

@@ -1,0 +1,115 @@
+//! `SANDBOXED_EXPLAIN`: each denial printed once, when it is seen, and a summary at the end.
+
+use crate::denial::{Denial, errno_name};
+use rustix::fd::AsFd;
+use serde::{Deserialize, Serialize};
+
+/// The variable. `json` asks for a line of JSON for each denial, anything else but nothing and `0` for text.
+pub(crate) const VARIABLE: &str = "SANDBOXED_EXPLAIN";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Format {
+    Text { colour: bool },
+    Json,
+}
+
+impl Format {
+    /// As the environment asks; colour where stderr is a terminal and `NO_COLOR` is not set.
+    pub(crate) fn asked() -> Option<Format> {
+        // A set-user-ID program explains nothing to a stranger.
+        if crate::sys::startup::is_secure_execution() {
+            return None;
+        }
+        let asked = std::env::var_os(VARIABLE)?;
+        match asked.to_str() {
+            Some("" | "0") => None,
+            Some("json") => Some(Format::Json),
+            _ => {
+                let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+                let colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+                Some(Format::Text { colour })
+            }
+        }
+    }
+
+    pub(super) fn denial(self, denial: &Denial) -> String {
+        match self {
+            Format::Json => json(denial),
+            Format::Text { colour: false } => format!("sandboxed: {denial}\n"),
+            Format::Text { colour: true } => coloured(&format!("sandboxed: {denial}\n")),
+        }
+    }
+
+    /// What was denied in all, the most frequent first.
+    pub(super) fn summary(self, denials: &[Denial]) -> String {
+        if denials.is_empty() {
+            return String::new();
+        }
+        let mut denials: Vec<&Denial> = denials.iter().collect();
+        denials.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.cmp(other)));
+        let total: u64 = denials.iter().map(|denial| denial.count).sum();
+        if self == Format::Json {
+            let different = denials.len();
+            return format!("{{\"sandboxed\":\"summary\",\"denials\":{total},\"different\":{different}}}\n");
+        }
+        let mut text = format!("sandboxed: {total} denials, {} different:\n", denials.len());
+        for denial in denials {
+            let Denial { function, operation, object, errno, by, count, grant, .. } = denial;
+            text += &format!("{count:>8} × `{function}` {operation} {object} ({}, {by})", errno_name(*errno));
+            if let Some(grant) = grant {
+                text += &format!(": {grant}");
+            }
+            text += "\n";
+        }
+        text
+    }
+}
+
+/// The first line red, its end and help blue, as the compiler's.
+fn coloured(text: &str) -> String {
+    let line = |(index, line): (usize, &str)| match index {
+        0 => format!("\x1b[1;31m{line}\x1b[0m\n"),
+        _ if line.starts_with("  -->") => format!("\x1b[34m{line}\x1b[0m\n"),
+        _ if line.starts_with("  = help") => format!("\x1b[32m{line}\x1b[0m\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
+/// One line; the names are those of [`Denial`]'s fields.
+fn json(denial: &Denial) -> String {
+    serde_json::to_string(denial).map_or_else(|_| String::new(), |line| line + "\n")
+}
+
+/// Prints to a descriptor.
+#[derive(Debug)]
+pub(crate) struct Printer<F> {
+    format: Format,
+    to: F,
+}
+
+impl<F: AsFd> Printer<F> {
+    pub(crate) fn new(format: Format, to: F) -> Printer<F> {
+        Printer { format, to }
+    }
+
+    pub(crate) fn denial(&mut self, denial: &Denial) {
+        self.print(&self.format.denial(denial));
+    }
+
+    pub(crate) fn summary(&mut self, denials: &[Denial]) {
+        self.print(&self.format.summary(denials));
+    }
+
+    /// What nobody reads is lost.
+    fn print(&self, text: &str) {
+        let mut bytes = text.as_bytes();
+        while !bytes.is_empty() {
+            match rustix::io::write(&self.to, bytes) {
+                Ok(length @ 1..) => bytes = &bytes[length..],
+                Err(rustix::io::Errno::INTR) => {}
+                _ => return,
+            }
+        }
+    }
+}

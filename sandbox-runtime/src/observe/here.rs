@@ -1,0 +1,39 @@
+//! Inside a sandbox that is observed: what was denied to it so far, for assertions.
+
+use super::report::{Reader, Seen};
+use std::sync::Mutex;
+
+/// Of a worker, or of a process that is restricted in place: one for all its threads. Of a sandboxed thread, its own.
+static PROCESS: Mutex<Option<&'static Reader>> = Mutex::new(None);
+
+thread_local! {
+    static THREAD: std::cell::Cell<Option<&'static Reader>> = const { std::cell::Cell::new(None) };
+}
+
+/// From now on this process is observed.
+pub(crate) fn begin(reader: Reader) {
+    *lock() = Some(Box::leak(Box::new(reader)));
+}
+
+/// From now on the calling thread is.
+pub(crate) fn begin_in_thread(reader: Reader) {
+    THREAD.set(Some(Box::leak(Box::new(reader))));
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Option<&'static Reader>> {
+    PROCESS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn reader() -> Option<&'static Reader> {
+    THREAD.get().or_else(|| *lock())
+}
+
+/// Where the report stands; `None` where nobody looks on.
+pub(crate) fn turn() -> Option<u64> {
+    reader().map(Reader::turn)
+}
+
+/// What was denied since then.
+pub(crate) fn since(turn: u64) -> Vec<Seen> {
+    reader().map(|reader| reader.since(turn)).unwrap_or_default().into_iter().map(|(seen, _)| seen).collect()
+}

@@ -1,0 +1,413 @@
+//! Who refused a call, what it was about, and the smallest grant that would allow it.
+//!
+//! The filter says so itself. Of what the kernel refused, the same is asked again from here, outside of the sandbox and
+//! with equal credentials: what is allowed here Landlock refused there. What cannot be asked without effects is left
+//! undecided.
+
+use super::call::{Address, Ask};
+use super::path::Found;
+use super::probe;
+use crate::denial::{By, Object};
+use crate::observe::report::Seen;
+use crate::plan::Placement;
+use rustix::fd::OwnedFd;
+use rustix::fs::{Access, FileType, OFlags};
+use rustix::process::{Pid, PidfdFlags};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// What an observer knows of the sandbox that it looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    pub(crate) placement: Placement,
+    /// Landlock's, of this kernel.
+    pub(crate) abi: u32,
+    /// `open_files`, where the sandbox limits them.
+    pub(crate) open_files: Option<u64>,
+}
+
+/// A call that failed.
+pub(super) struct Refused<'a> {
+    pub(super) thread: Pid,
+    pub(super) name: &'static str,
+    pub(super) ask: Ask,
+    pub(super) errno: i32,
+    /// A filter of ours refused it.
+    pub(super) by_filter: bool,
+    pub(super) facts: &'a Facts,
+    pub(super) ruleset: Option<&'a OwnedFd>,
+}
+
+/// Whether the kernel would allow it outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outside {
+    Allowed,
+    Refused,
+    /// It cannot be asked.
+    Unknown,
+}
+
+impl From<bool> for Outside {
+    fn from(allowed: bool) -> Outside {
+        if allowed { Outside::Allowed } else { Outside::Refused }
+    }
+}
+
+/// What was asked for, as a report has it.
+struct Said {
+    rights: Vec<String>,
+    object: Object,
+    grant: Option<String>,
+    note: Option<String>,
+    outside: Outside,
+}
+
+impl Said {
+    fn new(right: impl Into<String>, object: Object, grant: Option<String>, outside: Outside) -> Said {
+        Said { rights: vec![right.into()], object, grant, note: None, outside }
+    }
+}
+
+/// The errnos that a refusal can have. `EXDEV` says something in a rename or a link alone, `EAGAIN` where a thread begins.
+pub(super) fn may_be_refusal(name: &str, errno: i32) -> bool {
+    match errno {
+        libc::EACCES | libc::EPERM | libc::EMFILE => true,
+        libc::EXDEV => name.starts_with("rename") || name.starts_with("link"),
+        libc::EAGAIN => name == "clone",
+        _ => false,
+    }
+}
+
+impl Refused<'_> {
+    /// What there is to say of it; `None` where it is our own asking.
+    pub(super) fn seen(self) -> Option<Seen> {
+        if self.errno == libc::EMFILE || self.errno == libc::EAGAIN {
+            return Some(self.limited());
+        }
+        let said = self.said()?;
+        let by = match (self.by_filter, said.outside) {
+            (true, _) => By::Filter,
+            (false, Outside::Allowed) => By::Landlock,
+            (false, Outside::Refused) => By::Permissions,
+            (false, Outside::Unknown) => By::Unknown,
+        };
+        let grant = said.grant.filter(|_| by != By::Permissions);
+        let nothing = || "nothing grants it".to_owned();
+        let note = said.note.or_else(|| (by.is_sandbox() && grant.is_none()).then(nothing));
+        let operation = said.rights.join("+");
+        Some(Seen {
+            operation,
+            call: self.name.into(),
+            object: said.object,
+            errno: self.errno,
+            by,
+            grant,
+            note,
+        })
+    }
+
+    fn limited(&self) -> Seen {
+        let (by, operation, grant, note) = match (self.errno, self.facts.open_files) {
+            (libc::EMFILE, Some(limit)) => {
+                let more = format!("open_files = {}", limit.saturating_mul(2));
+                (By::Limit, self.name, Some(more), Some(format!("open_files is {limit}")))
+            }
+            (libc::EMFILE, None) => {
+                (By::Permissions, self.name, None, Some("RLIMIT_NOFILE of the program".into()))
+            }
+            _ => {
+                (By::Limit, self.name, None, Some("the limit of threads, or of the user's processes".into()))
+            }
+        };
+        let (operation, call) = (operation.into(), self.name.into());
+        Seen { operation, call, object: Object::Nothing, errno: self.errno, by, grant, note }
+    }
+
+    fn said(&self) -> Option<Said> {
+        Some(match &self.ask {
+            Ask::Open(named, flags) => {
+                self.open(named.find(self.thread, flags & libc::O_NOFOLLOW != 0), *flags)
+            }
+            Ask::Execute(named) => {
+                let found = named.find(self.thread, false);
+                let is_file = found.kind() == Some(FileType::RegularFile);
+                let outside = (is_file && found.may(Access::EXEC_OK)).into();
+                Said::new("execute", path(&found), self.key("execute", &found.shown), outside)
+            }
+            Ask::Make(named, right) => self.entry(right, &named.find(self.thread, true)),
+            Ask::Remove(named, right) => self.entry(right, &named.find(self.thread, true)),
+            Ask::Move { from, to, link } => {
+                self.moved(&from.find(self.thread, true), &to.find(self.thread, true), *link)
+            }
+            Ask::Truncate(named) => {
+                let found = named.find(self.thread, false);
+                let outside = found.may(Access::WRITE_OK).into();
+                Said::new("truncate", path(&found), self.key("write", &found.shown), outside)
+            }
+            // How it is asked whether any path may be named.
+            Ask::Look(named) if named.path == "/" && self.name.starts_with("faccessat") => return None,
+            // Landlock never looks at it.
+            Ask::Look(named) => {
+                let found = named.find(self.thread, false);
+                let said =
+                    Said::new(self.name, path(&found), self.key("read", &found.shown), Outside::Refused);
+                self.noted(said, &found)
+            }
+            Ask::Metadata(named) => {
+                let found = named.find(self.thread, false);
+                Said::new(self.name, path(&found), Some("allow(metadata)".into()), Outside::Refused)
+            }
+            Ask::Ioctl(fd, request) => self.ioctl(*fd, *request),
+            Ask::Bind(fd, address) => self.address(*fd, address, true),
+            Ask::Connect(fd, address) | Ask::Send(fd, address) => self.address(*fd, address, false),
+            Ask::Signal(pid) => {
+                let outside = match Pid::from_raw((*pid).max(0)) {
+                    Some(pid) => match rustix::process::test_kill_process(pid) {
+                        Ok(()) => Outside::Allowed,
+                        Err(_) => Outside::Refused,
+                    },
+                    // A group, or everybody.
+                    None => Outside::Unknown,
+                };
+                Said::new("signal", Object::Process(*pid), Some("allow(signal)".into()), outside)
+            }
+            Ask::Other(text) => {
+                let (grant, note) = grant_of(text);
+                let mut said =
+                    Said::new(text.clone(), Object::Nothing, grant.map(str::to_owned), Outside::Unknown);
+                said.note = note.map(str::to_owned);
+                said
+            }
+        })
+    }
+
+    fn open(&self, found: Found, flags: i32) -> Said {
+        let (reads, writes) = match flags & libc::O_ACCMODE {
+            libc::O_RDONLY => (true, false),
+            libc::O_WRONLY => (false, true),
+            _ => (true, true),
+        };
+        let is_made = flags & libc::O_CREAT != 0 && !found.is_there();
+        let is_directory = found.kind() == Some(FileType::Directory);
+        let mut rights: Vec<&str> = Vec::new();
+        let mut add = |is_needed: bool, right| rights.extend(is_needed.then_some(right));
+        add(is_made, "make_reg");
+        add(reads && is_directory, "read_dir");
+        add(reads && !is_directory, "read_file");
+        add(writes, "write_file");
+        add(flags & libc::O_TRUNC != 0 && found.is_there(), "truncate");
+        if flags & libc::O_PATH != 0 {
+            rights = vec!["open"];
+        }
+        let outside = match is_made {
+            true => found.may_change_entry().into(),
+            false => self.opened(&found, reads, writes),
+        };
+        if let (false, Some(ruleset), Outside::Allowed) = (self.by_filter, self.ruleset, outside) {
+            probe::narrow(&mut rights, &found, ruleset);
+        }
+        let place = if is_made { found.parent.as_ref().map(|(_, path)| path.as_path()) } else { None };
+        let place = place.unwrap_or(&found.shown);
+        let needs = |wanted: &[&str]| rights.iter().any(|right| wanted.contains(right));
+        let keys = [
+            ("read", needs(&["read_file", "read_dir", "open"])),
+            ("write", needs(&["write_file", "truncate", "make_reg"])),
+        ];
+        let keys = keys.into_iter().filter(|key| key.1).filter_map(|(key, _)| self.key(key, place));
+        let keys = keys.collect::<Vec<_>>().join(", ");
+        let rights = rights.into_iter().map(str::to_owned).collect();
+        let said = Said { rights, object: path(&found), grant: Some(keys), note: None, outside };
+        if is_made { said } else { self.noted(said, &found) }
+    }
+
+    /// As it is opened outside.
+    fn opened(&self, found: &Found, reads: bool, writes: bool) -> Outside {
+        // Which of them are who asks.
+        if found.is_in_proc() && of_a_process(&found.shown) {
+            return Outside::Unknown;
+        }
+        let (flags, mode) = match (reads, writes) {
+            (true, true) => (OFlags::RDWR, Access::READ_OK | Access::WRITE_OK),
+            (false, true) => (OFlags::WRONLY, Access::WRITE_OK),
+            _ => (OFlags::RDONLY, Access::READ_OK),
+        };
+        match found.open(flags) {
+            Some(opened) => opened.is_ok().into(),
+            None => found.may(mode).into(),
+        }
+    }
+
+    /// What may be said of a file that is not there, or is another for everybody.
+    fn noted(&self, mut said: Said, found: &Found) -> Said {
+        if self.by_filter && !found.is_there() {
+            said.note = Some("it is not there outside either: a grant would give ENOENT".into());
+            said.grant = None;
+        } else if found.is_in_proc()
+            && of_a_process(&found.shown)
+            && self.facts.placement == Placement::Process
+        {
+            said.note = Some("a worker's own directory in /proc has no name before the call".into());
+            said.grant = Some("read = \"/proc\"".into());
+        }
+        said
+    }
+
+    fn entry(&self, right: &'static str, found: &Found) -> Said {
+        let place = found.parent.as_ref().map_or(found.shown.as_path(), |(_, path)| path);
+        let grant = match right {
+            "make_char" | "make_block" => Some(format!("fs({right} = {:?})", place.to_string_lossy())),
+            _ => self.key("write", place),
+        };
+        Said::new(right, path(found), grant, found.may_change_entry().into())
+    }
+
+    fn moved(&self, from: &Found, to: &Found, link: bool) -> Said {
+        let is_directory = from.kind() == Some(FileType::Directory);
+        let rights = match (self.errno, link, is_directory) {
+            (libc::EXDEV, ..) => vec!["refer"],
+            (_, true, _) => vec!["make_reg"],
+            (_, false, true) => vec!["remove_dir", "make_dir"],
+            (_, false, false) => vec!["remove_file", "make_reg"],
+        };
+        let (outside, note) = match (self.errno, from.mount(), to.mount()) {
+            (libc::EXDEV, Some(one), Some(other)) if one == other => (Outside::Allowed, None),
+            (libc::EXDEV, Some(_), Some(_)) => {
+                (Outside::Refused, Some("the two are on different mounts".to_owned()))
+            }
+            (libc::EXDEV, ..) => (Outside::Unknown, None),
+            _ => ((to.may_change_entry() && (link || from.may_change_entry())).into(), None),
+        };
+        let places = [from, to]
+            .map(|found| found.parent.as_ref().map(|(_, path)| path.to_string_lossy().into_owned()));
+        let grant = match places {
+            [Some(one), Some(other)] if one == other => Some(format!("write = {one:?}")),
+            [Some(one), Some(other)] => Some(format!("write = [{one:?}, {other:?}]")),
+            _ => None,
+        };
+        let object = Object::Paths(text(&from.shown), text(&to.shown));
+        let rights = rights.into_iter().map(str::to_owned).collect();
+        Said { rights, object, grant, note, outside }
+    }
+
+    fn ioctl(&self, fd: i32, request: u32) -> Said {
+        let named = super::path::Named { directory: fd, path: Default::default() };
+        let found = named.find(self.thread, false);
+        let is_device = matches!(found.kind(), Some(FileType::CharacterDevice | FileType::BlockDevice));
+        match is_device {
+            true => {
+                let grant = format!("fs(ioctl_dev = {:?})", text(&found.shown));
+                let outside = if self.facts.abi >= 5 { Outside::Allowed } else { Outside::Unknown };
+                Said::new("ioctl_dev", path(&found), Some(grant), outside)
+            }
+            false => Said::new(format!("ioctl({request:#x})"), path(&found), None, Outside::Unknown),
+        }
+    }
+
+    fn address(&self, fd: i32, address: &Address, binds: bool) -> Said {
+        match address {
+            Address::Ip(address) => self.ip(fd, *address, binds),
+            Address::Path(named) if binds => self.entry("make_sock", &named.find(self.thread, true)),
+            Address::Path(named) => {
+                let found = named.find(self.thread, false);
+                let outside = match self.facts.abi >= 9 {
+                    true => found.may(Access::WRITE_OK).into(),
+                    false => Outside::Unknown,
+                };
+                let said = Said::new("resolve_unix", path(&found), self.key("unix", &found.shown), outside);
+                self.noted(said, &found)
+            }
+            Address::Abstract(name) => {
+                let name = Object::Address(format!("@{}", String::from_utf8_lossy(name)));
+                let grant = Some("allow(abstract_unix_socket)".into());
+                Said::new("abstract_unix_socket", name, grant, Outside::Allowed)
+            }
+            Address::Other => Said::new(self.name, Object::Nothing, None, Outside::Unknown),
+        }
+    }
+
+    fn ip(&self, fd: i32, address: SocketAddr, binds: bool) -> Said {
+        let port = address.port();
+        let is_stream = match socket_type(self.thread, fd) {
+            Some(libc::SOCK_STREAM) => Some(true),
+            Some(libc::SOCK_DGRAM) => Some(false),
+            _ => None,
+        };
+        let (right, key, least) = match (is_stream, binds) {
+            (Some(true), true) => ("bind_tcp", "tcp_bind", 4),
+            (Some(true), false) => ("connect_tcp", "tcp_connect", 4),
+            (Some(false), true) => ("bind_udp", "udp_bind", 10),
+            (Some(false), false) => ("connect_send_udp", "udp_connect", 10),
+            (None, _) => (self.name, "", u32::MAX),
+        };
+        let has = self.facts.abi >= least;
+        let grant = match key {
+            "" => None,
+            _ if is_stream == Some(false) && !has => Some("allow(udp)".to_owned()),
+            key => Some(format!("{key} = {port}")),
+        };
+        let outside = match has {
+            true if binds && is_privileged(port) => Outside::Refused,
+            true => Outside::Allowed,
+            false => Outside::Unknown,
+        };
+        Said::new(right, Object::Address(address.to_string()), grant, outside)
+    }
+
+    fn key(&self, key: &str, path: &Path) -> Option<String> {
+        Some(format!("{key} = {:?}", text(path)))
+    }
+}
+
+/// What would let a call pass that has no object.
+fn grant_of(call: &str) -> (Option<&'static str>, Option<&'static str>) {
+    match call {
+        "socket(AF_INET, SOCK_STREAM)" | "socket(AF_INET6, SOCK_STREAM)" => {
+            (Some("tcp_connect = PORT"), Some("or `tcp_bind`; which port was not said yet"))
+        }
+        "socket(AF_INET, SOCK_DGRAM)" | "socket(AF_INET6, SOCK_DGRAM)" => (Some("allow(udp)"), None),
+        _ if call.starts_with("socket(AF_UNIX") => {
+            (Some("unix = PATH"), Some("or `allow(abstract_unix_socket)`; which socket was not said yet"))
+        }
+        "listen" => (Some("tcp_bind = PORT"), None),
+        "memfd_create" => (Some("memory = \"unlimited\""), Some("`memory` would not count it")),
+        "fork" | "vfork" => (Some("execute = PROGRAM"), Some("child processes come with programs")),
+        _ if call.starts_with("clone(") => {
+            (Some("execute = PROGRAM"), Some("child processes come with programs"))
+        }
+        "mmap(PROT_EXEC)" | "mprotect(PROT_EXEC)" => (Some("execute = LIBRARY"), None),
+        _ => (None, None),
+    }
+}
+
+fn path(found: &Found) -> Object {
+    Object::Path(text(&found.shown))
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// `/proc/77/...`
+fn of_a_process(path: &Path) -> bool {
+    let number = path.strip_prefix("/proc").ok().and_then(|rest| rest.iter().next());
+    number.is_some_and(|name| name.to_string_lossy().parse::<u32>().is_ok())
+}
+
+fn is_privileged(port: u16) -> bool {
+    let least = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let least = least.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024);
+    let sets = rustix::thread::capabilities(None);
+    let has = sets.is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::NET_BIND_SERVICE));
+    port != 0 && port < least && !has
+}
+
+fn socket_type(thread: Pid, fd: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_pid())).ok()?;
+    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()?;
+    let process = rustix::process::pidfd_open(Pid::from_raw(group)?, PidfdFlags::empty()).ok()?;
+    let socket =
+        rustix::process::pidfd_getfd(&process, fd, rustix::process::PidfdGetfdFlags::empty()).ok()?;
+    let kind = rustix::net::sockopt::socket_type(&socket).ok()?;
+    i32::try_from(kind.as_raw()).ok()
+}

@@ -1,0 +1,248 @@
+//! A process that looks on: it traces a sandboxed thread or process and all that these start, and sees which calls are
+//! refused, and by whom. It is forked by the forkserver, is in no sandbox of the observed's, and loosens none: what a
+//! filter refuses it only answers as the filter says, and it never lets a call pass that was to be refused.
+//!
+//! Two filters beside the enforcing ones (see [`Reporting`](crate::enforce::Reporting)) say what to stop for: what they
+//! refuse comes as a signal with the errno, what Landlock or file permissions may refuse is looked at when it has
+//! returned. Everything else runs as fast as ever.
+
+mod call;
+mod judge;
+mod path;
+mod probe;
+
+pub(crate) use call::LOOKED_AT;
+pub(crate) use judge::Facts;
+
+use super::explain::{Format, Printer};
+use super::link::{Link, Wanted};
+use super::report::{Seen, Writer};
+use crate::enforce::name_of_call;
+use crate::plan::Capability;
+use crate::sys::process::exit_now;
+use crate::sys::ptrace::{self, Call, Change, Stop, Trap};
+use call::ask;
+use judge::Refused;
+use rustix::fd::OwnedFd;
+use rustix::process::Pid;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use std::io;
+
+/// What an observer is told when it is forked. Descriptors: its end of the link, the memory of the report, the ruleset if
+/// there is one, the host's stderr if it is to print.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub(crate) facts: Facts,
+    pub(crate) ruleset: bool,
+    /// What the observed keeps of root's capabilities; `None` where it keeps all. Credentials must be equal, or what file
+    /// permissions refuse would be blamed on Landlock.
+    pub(crate) capabilities: Option<Vec<Capability>>,
+    /// Prints by itself, where the host cannot: under which name and place.
+    pub(crate) print: Option<(Format, String, String)>,
+}
+
+struct Observer {
+    task: Task,
+    ruleset: Option<OwnedFd>,
+    report: Writer,
+    printer: Option<Printer<OwnedFd>>,
+    /// The calls that were let pass and have not returned.
+    under_way: HashMap<Pid, Call>,
+    /// Those that have stopped once: a first stop is no signal of theirs.
+    known: HashSet<Pid>,
+}
+
+/// The life of an observer, in the process that was just forked.
+pub(crate) fn run(task: Task, fds: Vec<OwnedFd>) -> ! {
+    match prepare(task, fds).and_then(|(mut observer, link)| {
+        observer.attach(link)?;
+        Ok(observer)
+    }) {
+        Ok(mut observer) => {
+            observer.look_on();
+            observer.end();
+            exit_now(0)
+        }
+        // The other side sees that the link is closed.
+        Err(_) => exit_now(1),
+    }
+}
+
+fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<(Observer, Link)> {
+    // So that Ctrl-C does not end it ahead of the observed.
+    rustix::process::setsid()?;
+    crate::sys::process::unblock_signals();
+    crate::sys::process::close_all_but(&fds.iter().collect::<Vec<_>>())?;
+    rustix::thread::set_name(c"sandboxed-watch")?;
+    let mut fds = fds.into_iter();
+    let mut take = || fds.next().ok_or(io::ErrorKind::UnexpectedEof);
+    let (link, report) = (Link::new(take()?), take()?);
+    let ruleset = if task.ruleset { Some(take()?) } else { None };
+    let printer = match &task.print {
+        Some((format, ..)) => Some(Printer::new(*format, take()?)),
+        None => None,
+    };
+    let report = Writer::new(&report)?;
+    let (under_way, known) = (HashMap::new(), HashSet::new());
+    Ok((Observer { task, ruleset, report, printer, under_way, known }, link))
+}
+
+impl Observer {
+    /// Traces what the other side of the link names.
+    fn attach(&mut self, link: Link) -> io::Result<()> {
+        link.introduce()?;
+        let wanted = link.wanted()?;
+        let seized = seize(&wanted);
+        if let Some(capabilities) = &self.task.capabilities {
+            // Not ahead of it: to trace takes as many as the traced has.
+            crate::enforce::capabilities::keep_only(capabilities)
+                .map_err(|error| io::Error::other(error.to_string()))?;
+        }
+        if let Err(why) = &seized {
+            self.report.fail(why);
+        }
+        link.answer(&seized)?;
+        seized.map(drop).map_err(io::Error::other)
+    }
+
+    /// Until nobody is left to be observed.
+    fn look_on(&mut self) {
+        while let Some((thread, change)) = ptrace::wait() {
+            match change {
+                Change::Ended(_) => {
+                    self.under_way.remove(&thread);
+                    self.known.remove(&thread);
+                }
+                // One that was killed meanwhile is told of next.
+                Change::Stopped(stop) => self.stopped(thread, stop).unwrap_or_default(),
+            }
+        }
+    }
+
+    fn stopped(&mut self, thread: Pid, stop: Stop) -> rustix::io::Result<()> {
+        match stop {
+            Stop::Call => {
+                self.under_way.insert(thread, ptrace::call(thread)?);
+                return ptrace::go_on_until_return(thread);
+            }
+            Stop::Returned => {
+                let call = self.under_way.remove(&thread);
+                if let (Some(call), Some(errno)) = (call, ptrace::errno(thread)?) {
+                    self.failed(thread, call, errno, false);
+                }
+            }
+            Stop::Exec => drop(self.under_way.remove(&thread)),
+            Stop::Signal(libc::SIGSYS) => match ptrace::trap(thread)? {
+                Some(Trap { call, errno: 0 }) => return self.answered_by_handler(thread, call),
+                Some(Trap { call, errno }) => {
+                    self.failed(thread, call, errno, true);
+                    ptrace::fail(thread, errno)?;
+                }
+                None => return ptrace::go_on(thread, libc::SIGSYS),
+            },
+            Stop::Signal(signal) => return ptrace::go_on(thread, signal),
+            Stop::Group => return ptrace::stay_stopped(thread),
+            Stop::Born => {}
+        }
+        ptrace::go_on(thread, 0)
+    }
+
+    /// The worker's own handler answers `newfstatat`: `EACCES` where it names a path.
+    fn answered_by_handler(&mut self, thread: Pid, call: Call) -> rustix::io::Result<()> {
+        if let call::Ask::Look(named) = ask(thread, name_of_call(call.number), &call)
+            && !named.path.is_empty()
+        {
+            self.failed(thread, call, libc::EACCES, true);
+        }
+        ptrace::go_on(thread, libc::SIGSYS)
+    }
+
+    fn failed(&mut self, thread: Pid, call: Call, errno: i32, by_filter: bool) {
+        let name = name_of_call(call.number);
+        if !by_filter && !judge::may_be_refusal(name, errno) {
+            return;
+        }
+        let (facts, ruleset) = (&self.task.facts, self.ruleset.as_ref());
+        let refused =
+            Refused { thread, name, ask: ask(thread, name, &call), errno, by_filter, facts, ruleset };
+        if let Some(seen) = refused.seen() {
+            self.note(seen);
+        }
+    }
+
+    fn note(&mut self, seen: Seen) {
+        let is_new = self.report.add(&seen);
+        if let (Some((_, function, place)), Some(printer), true) =
+            (&self.task.print, &mut self.printer, is_new)
+        {
+            printer.denial(&seen.named(function, place, 1));
+        }
+    }
+
+    fn end(&mut self) {
+        if let (Some((_, function, place)), Some(printer)) = (&self.task.print, &mut self.printer) {
+            let all: Vec<_> = self.report.all();
+            let all = all.into_iter().map(|(seen, count)| seen.named(function, place, count));
+            printer.summary(&all.collect::<Vec<_>>());
+        }
+    }
+}
+
+/// Traces a thread, or every thread of a process: those that begin meanwhile are found by looking again.
+fn seize(wanted: &Wanted) -> Result<(), String> {
+    let pid = |number: i32| {
+        (number > 0).then(|| Pid::from_raw(number)).flatten().ok_or("no such thread".to_owned())
+    };
+    match wanted {
+        Wanted::Thread { thread, kill } => {
+            let thread = pid(*thread)?;
+            ptrace::seize(thread, *kill).map_err(|errno| why_not(thread, errno))
+        }
+        Wanted::Process(process) => {
+            let process = pid(*process)?;
+            let tasks = format!("/proc/{}/task", process.as_raw_pid());
+            let mut seized = HashSet::new();
+            loop {
+                let entries = std::fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))?;
+                let threads =
+                    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+                let new: Vec<i32> = threads.filter(|thread| !seized.contains(thread)).collect();
+                if new.is_empty() {
+                    return Ok(());
+                }
+                for number in new {
+                    let thread = pid(number)?;
+                    match ptrace::seize(thread, false) {
+                        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                        // A child of one that is traced already is so too.
+                        Err(_) if is_traced_by_us(thread) => {}
+                        Err(errno) => return Err(why_not(thread, errno)),
+                    }
+                    seized.insert(number);
+                }
+            }
+        }
+    }
+}
+
+fn tracer_of(thread: Pid) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_pid())).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?.trim().parse().ok()
+}
+
+fn is_traced_by_us(thread: Pid) -> bool {
+    tracer_of(thread) == Some(std::process::id())
+}
+
+/// What keeps an observer from tracing, as far as can be told.
+fn why_not(thread: Pid, errno: rustix::io::Errno) -> String {
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    match (tracer_of(thread), scope.trim()) {
+        (Some(tracer @ 1..), _) => {
+            format!("process {tracer} traces it already (a debugger, strace, or another observer)")
+        }
+        (_, scope @ ("2" | "3")) => format!("kernel.yama.ptrace_scope is {scope}: {errno}"),
+        _ => format!("ptrace: {errno}"),
+    }
+}

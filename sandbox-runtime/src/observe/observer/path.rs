@@ -1,0 +1,249 @@
+//! A path as the one who names it means it: from its own root, directory and descriptors.
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::process::Pid;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// A path, and the descriptor of the directory that it begins at (`AT_FDCWD` for the current one).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) directory: i32,
+    pub(super) path: OsString,
+}
+
+/// What it leads to, as it is outside of the sandbox.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Absolute, without links where it is there.
+    pub(super) shown: PathBuf,
+    /// The file itself, if it is there and can be found with the permissions of the observed.
+    pub(super) file: Result<OwnedFd, Errno>,
+    /// The directory that has the entry, and its path.
+    pub(super) parent: Option<(OwnedFd, PathBuf)>,
+}
+
+impl Named {
+    /// Follows it, the last link too unless it is `bare`.
+    pub(super) fn find(&self, thread: Pid, bare: bool) -> Found {
+        let text = own(thread, &self.path);
+        let base = self.base(thread);
+        let last = if bare { OFlags::NOFOLLOW } else { OFlags::empty() };
+        let file = match text.is_empty() {
+            true => reopen(&base),
+            false => open_below(thread, &base, &text, last),
+        };
+        let (directory, name) = split(&text);
+        let parent = open_below(thread, &base, directory, OFlags::DIRECTORY).ok();
+        let parent = parent.and_then(|parent| path_of(&parent).map(|path| (parent, path)));
+        let literal = || {
+            let start = path_of_link(&base).unwrap_or_else(|| PathBuf::from("/"));
+            parent.as_ref().map_or_else(|| start.join(&text), |(_, path)| path.join(name))
+        };
+        let shown = match &file {
+            Ok(file) if !bare => path_of(file).unwrap_or_else(literal),
+            _ => literal(),
+        };
+        Found { shown, file, parent }
+    }
+
+    /// The magic link to where it begins.
+    fn base(&self, thread: Pid) -> PathBuf {
+        let thread = thread.as_raw_pid();
+        match self.directory {
+            _ if self.path.as_bytes().starts_with(b"/") => PathBuf::from(format!("/proc/{thread}/root")),
+            libc::AT_FDCWD => PathBuf::from(format!("/proc/{thread}/cwd")),
+            number => PathBuf::from(format!("/proc/{thread}/fd/{number}")),
+        }
+    }
+}
+
+/// What `/proc/self` is to the observed.
+fn own(thread: Pid, path: &OsStr) -> OsString {
+    let thread = thread.as_raw_pid();
+    let bytes = path.as_bytes();
+    for (name, meant) in [
+        ("/proc/thread-self", format!("/proc/{thread}/task/{thread}")),
+        ("/proc/self", format!("/proc/{thread}")),
+    ] {
+        if let Some(rest) = bytes.strip_prefix(name.as_bytes())
+            && (rest.is_empty() || rest.starts_with(b"/"))
+        {
+            return OsString::from_vec([meant.as_bytes(), rest].concat());
+        }
+    }
+    path.to_owned()
+}
+
+fn reopen(link: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Within the root of the observed, where that is another than ours.
+fn open_below(thread: Pid, base: &Path, path: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
+    let is_absolute = path.as_bytes().starts_with(b"/");
+    if is_absolute && has_our_root(thread) {
+        return rustix::fs::open(path, flags, Mode::empty());
+    }
+    let base = reopen(base)?;
+    let within = if is_absolute { ResolveFlags::IN_ROOT } else { ResolveFlags::empty() };
+    rustix::fs::openat2(base, path, flags, Mode::empty(), within)
+}
+
+fn has_our_root(thread: Pid) -> bool {
+    let thread = thread.as_raw_pid();
+    let identity = |path: &str| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    let is_same =
+        |ours: &str, theirs: String| identity(ours).is_some_and(|ours| Some(ours) == identity(&theirs));
+    is_same("/", format!("/proc/{thread}/root"))
+        && is_same("/proc/self/ns/mnt", format!("/proc/{thread}/ns/mnt"))
+}
+
+/// Directory and name of the last part.
+fn split(path: &OsStr) -> (&OsStr, &OsStr) {
+    let bytes = path.as_bytes();
+    let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    match bytes[..end].iter().rposition(|byte| *byte == b'/') {
+        Some(0) => (OsStr::new("/"), OsStr::from_bytes(&bytes[1..end])),
+        Some(slash) => (OsStr::from_bytes(&bytes[..slash]), OsStr::from_bytes(&bytes[slash + 1..end])),
+        None if end == 0 => (OsStr::new("/"), OsStr::new("")),
+        None => (OsStr::new("."), OsStr::from_bytes(&bytes[..end])),
+    }
+}
+
+fn path_of(file: &OwnedFd) -> Option<PathBuf> {
+    use rustix::fd::AsRawFd;
+    path_of_link(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))
+}
+
+/// `None` for what has no path.
+fn path_of_link(link: &Path) -> Option<PathBuf> {
+    let path = rustix::fs::readlink(link, Vec::new()).ok()?;
+    let path = PathBuf::from(OsString::from_vec(path.into_bytes()));
+    path.is_absolute().then_some(path)
+}
+
+impl Found {
+    pub(super) fn is_there(&self) -> bool {
+        self.file.is_ok()
+    }
+
+    pub(super) fn kind(&self) -> Option<FileType> {
+        let file = self.file.as_ref().ok()?;
+        rustix::fs::fstat(file).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
+    }
+
+    /// Whether the kernel makes it up as it is asked, so that who asks matters.
+    pub(super) fn is_in_proc(&self) -> bool {
+        const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+        let on =
+            |file: &OwnedFd| rustix::fs::fstatfs(file).is_ok_and(|fs| fs.f_type as u64 == PROC_SUPER_MAGIC);
+        match &self.file {
+            Ok(file) => on(file),
+            Err(_) => self.parent.as_ref().is_some_and(|(parent, _)| on(parent)),
+        }
+    }
+
+    /// Opens it for real; without effects on what is no file or directory, which are not opened.
+    pub(super) fn open(&self, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
+        use rustix::fd::AsRawFd;
+        let file = self.file.as_ref().ok()?;
+        match self.kind()? {
+            FileType::RegularFile | FileType::Directory => {}
+            _ => return None,
+        }
+        let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        Some(rustix::fs::open(link, flags, Mode::empty()))
+    }
+
+    /// Whether file permissions let the observer access it, whose credentials are those of the observed.
+    pub(super) fn may(&self, mode: rustix::fs::Access) -> bool {
+        self.file.as_ref().is_ok_and(|file| may(file, mode))
+    }
+
+    /// Whether they let its entry be made or removed.
+    pub(super) fn may_change_entry(&self) -> bool {
+        let Some((parent, _)) = &self.parent else { return false };
+        let Ok(directory) = rustix::fs::fstat(parent) else { return false };
+        let user = rustix::process::geteuid();
+        let is_owner = |uid: u32| user.is_root() || user.as_raw() == uid;
+        let is_sticky = directory.st_mode & libc::S_ISVTX != 0;
+        let owner =
+            self.file.as_ref().ok().and_then(|file| rustix::fs::fstat(file).ok()).map(|stat| stat.st_uid);
+        let is_strangers = owner.is_some_and(|owner| !is_owner(owner)) && !is_owner(directory.st_uid);
+        let both = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        may(parent, both) && !(is_sticky && is_strangers)
+    }
+
+    /// The mount that its directory is on.
+    pub(super) fn mount(&self) -> Option<u64> {
+        let (parent, _) = self.parent.as_ref()?;
+        let mask = rustix::fs::StatxFlags::from_bits_retain(0x1000);
+        let stat = rustix::fs::statx(parent, "", AtFlags::EMPTY_PATH, mask).ok()?;
+        Some(stat.stx_mnt_id)
+    }
+}
+
+fn may(file: &OwnedFd, mode: rustix::fs::Access) -> bool {
+    use rustix::fd::AsRawFd;
+    // Of what a descriptor refers to, without opening it.
+    let link = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    rustix::fs::accessat(CWD, link, mode, AtFlags::EACCESS).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_split_as_the_kernel_does() {
+        for (path, directory, name) in [
+            ("/etc/hosts", "/etc", "hosts"),
+            ("/etc//", "/", "etc"),
+            ("a", ".", "a"),
+            ("a/b/", "a", "b"),
+            ("/", "/", ""),
+            ("", "/", ""),
+        ] {
+            assert_eq!(split(path.as_ref()), (directory.as_ref(), name.as_ref()), "{path}");
+        }
+    }
+
+    #[test]
+    fn self_is_the_observed() {
+        let thread = Pid::from_raw(77).unwrap();
+        for (path, meant) in [
+            ("/proc/self/maps", "/proc/77/maps"),
+            ("/proc/self", "/proc/77"),
+            ("/proc/thread-self/stat", "/proc/77/task/77/stat"),
+            ("/proc/selfish", "/proc/selfish"),
+        ] {
+            assert_eq!(own(thread, path.as_ref()), meant);
+        }
+    }
+
+    #[test]
+    fn a_link_is_followed_unless_it_is_meant() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        let this = rustix::process::getpid();
+        let named = |path: &Path| Named { directory: libc::AT_FDCWD, path: path.into() };
+        let real = directory.path().canonicalize().unwrap();
+        assert_eq!(named(&link).find(this, false).shown, real.join("file"));
+        let found = named(&link).find(this, true);
+        assert_eq!((found.kind(), found.shown.clone()), (Some(FileType::Symlink), real.join("link")));
+        let missing = named(&directory.path().join("missing")).find(this, false);
+        assert!(!missing.is_there() && missing.may_change_entry());
+        assert_eq!(
+            (missing.shown.clone(), missing.parent.map(|parent| parent.1)),
+            (real.join("missing"), Some(real))
+        );
+    }
+}
