@@ -31,6 +31,8 @@ pub struct Args {
     pub warm: Option<ExprPath>,
     /// A test that cannot be enforced is skipped.
     pub skip: bool,
+    /// A test that fails where anything is denied.
+    pub expect_no_denials: bool,
     /// As written, on one line.
     pub source: String,
 }
@@ -57,6 +59,7 @@ pub fn parse(tokens: TokenStream, kind: Kind, ctxt: &Ctxt) -> Args {
         fallible: None,
         warm: None,
         skip: false,
+        expect_no_denials: false,
         source,
     };
     let mut seen: Vec<(&Key, &Ident)> = Vec::new();
@@ -206,6 +209,7 @@ fn check(args: &mut Args, key: &'static Key, item: &Item, ctxt: &Ctxt) {
     let checker = Checker { ctxt, key: key.name };
     match (key.shape, &item.form) {
         (_, Form::Broken) | (Shape::Placement(_), Form::Alone) => {}
+        (Shape::Flag, Form::Alone) if key.name == "expect_no_denials" => args.expect_no_denials = true,
         (Shape::Flag, Form::Alone) => args.calls.push((item.key.clone(), Value::Nothing)),
         (Shape::Placement(_) | Shape::Flag, Form::Value(value)) => {
             ctxt.error_at(value, format!("`{}` takes no value; write it alone", key.name));

@@ -15,7 +15,10 @@
 //!     paths: [ { use ::sandboxed::__private::pick_path::*; (&&PathProbe(&(path))).pick_path() } ]
 //!         .into_iter().flatten().collect(),                            // Vec<PathBuf>
 //! } {
-//!     __denied => ::sandboxed::__private::assert_denied(File::open(path), __denied),
+//!     __denied => {
+//!         let __watching = ::sandboxed::__private::Watching::begin();
+//!         ::sandboxed::__private::assert_denied(File::open(path), __denied, __watching)
+//!     }
 //! }
 //! ```
 //! `__private::pick_path` holds `pub struct PathProbe<'a, T: ?Sized>(pub &'a T)` and two traits with a method
@@ -113,7 +116,10 @@ impl Arguments {
                 called: #called,
                 paths: #paths,
             }) {
-                __denied => #krate::assert_denied(#expr, __denied),
+                __denied => {
+                    let __watching = #krate::Watching::begin();
+                    #krate::assert_denied(#expr, __denied, __watching)
+                }
             }
         )
     }

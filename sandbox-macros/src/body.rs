@@ -175,6 +175,15 @@ fn rename_captured(literal: &Literal) -> Literal {
     renamed
 }
 
+/// Whether a word stands anywhere in the tokens.
+pub fn names(tokens: &TokenStream, word: &str) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => names(&group.stream(), word),
+        _ => false,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

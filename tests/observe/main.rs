@@ -1,33 +1,231 @@
-//! What is denied is seen, said, and as denied as ever.
+//! What is denied is seen, said as it is, and as denied as ever: a table of refusals in each placement, each with a twin
+//! that is allowed and of which nothing is said.
 
+#[path = "../support/raw.rs"]
+mod raw;
 #[path = "../support/mod.rs"]
 mod support;
+mod table;
 
 use sandboxed::{By, Denial, Error, Object, observe, sandboxed};
+use std::path::{Path, PathBuf};
+use support::in_child;
+
+/// The sandbox's part of what was seen.
+fn of_sandbox(denials: &[Denial]) -> Vec<&Denial> {
+    denials.iter().filter(|denial| denial.by.is_sandbox()).collect()
+}
 
 #[sandboxed(read = "/usr")]
-fn read_hosts() -> Result<Option<i32>, Error> {
-    Ok(std::fs::read("/etc/hosts").err().and_then(|error| error.raw_os_error()))
-}
-
-#[sandboxed]
-fn read_hosts_without_files() -> Result<Option<i32>, Error> {
-    Ok(std::fs::read("/etc/hosts").err().and_then(|error| error.raw_os_error()))
-}
-
-#[sandboxed(thread, read = "/usr")]
-fn read_hosts_in_thread() -> Result<Option<i32>, Error> {
-    Ok(std::fs::read("/etc/hosts").err().and_then(|error| error.raw_os_error()))
+fn open_twice(path: &Path) -> Result<Option<i32>, Error> {
+    let errno = |path| std::fs::File::open(path).err().and_then(|error| error.raw_os_error());
+    assert_eq!(errno(Path::new("/usr")), None);
+    errno(path);
+    Ok(errno(path))
 }
 
 #[test]
-fn basics() {
-    for f in [read_hosts, read_hosts_without_files, read_hosts_in_thread] {
-        let (errno, denials) = observe(f);
-        assert_eq!(errno.unwrap(), Some(13));
-        for d in &denials {
-            println!("{d}");
-        }
-        println!("{denials:#?}");
+fn a_denial_is_plain_data() {
+    let (errno, denials) = observe(|| open_twice(Path::new("/etc/hosts")).unwrap());
+    assert_eq!(errno, Some(libc::EACCES));
+    let expected = Denial {
+        function: "observe::open_twice".into(),
+        place: denials[0].place.clone(),
+        operation: "read_file".into(),
+        call: "openat".into(),
+        object: Object::Path("/etc/hosts".into()),
+        errno: libc::EACCES,
+        by: By::Landlock,
+        count: 2,
+        grant: Some("read = \"/etc/hosts\"".into()),
+        note: None,
+    };
+    assert_eq!(denials, [expected]);
+    assert!(denials[0].place.starts_with("tests/observe/main.rs:"), "{}", denials[0].place);
+    let json = serde_json::to_string(&denials).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<Denial>>(&json).unwrap(), denials);
+    // Outside nothing is observed, and inside only what is called there.
+    open_twice(Path::new("/etc/passwd")).unwrap();
+    assert_eq!(observe(|| ()).1, []);
+}
+
+#[test]
+fn observations_nest_and_end() {
+    let (inner, outer) = observe(|| {
+        open_twice(Path::new("/etc/hosts")).unwrap();
+        observe(|| open_twice(Path::new("/etc/passwd")).unwrap()).1
+    });
+    assert_eq!((inner.len(), outer.len()), (1, 2));
+    let panicked = std::panic::catch_unwind(|| observe(|| panic!("as it is wanted")));
+    assert!(panicked.is_err());
+    assert_eq!(observe(|| open_twice(Path::new("/etc/hosts")).unwrap()).1.len(), 1);
+}
+
+#[sandboxed]
+fn panics_when_denied() -> Result<(), Error> {
+    std::fs::read("/etc/hosts").unwrap();
+    Ok(())
+}
+
+#[test]
+fn an_error_says_what_was_denied_before() {
+    let (error, denials) = observe(|| panics_when_denied().unwrap_err());
+    assert!(error.panic_message().unwrap().contains("Permission denied"), "{error}");
+    assert_eq!(error.denials(), denials);
+    assert_eq!(denials[0].by, By::Filter);
+    assert_eq!(panics_when_denied().unwrap_err().denials(), []);
+}
+
+/// What would be refused outside too is not the sandbox's doing.
+#[sandboxed(read = std::env::temp_dir())]
+fn permissions(path: &Path) -> Result<Option<i32>, Error> {
+    Ok(std::fs::read(path).err().and_then(|error| error.raw_os_error()))
+}
+
+#[test]
+fn file_permissions_are_not_the_sandbox() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let file = directory.path().join("secret");
+    std::fs::write(&file, "secret").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    // A worker has none of root's capabilities; root's own files are another's for nobody.
+    let (errno, denials) = observe(|| permissions(&file).unwrap());
+    assert_eq!(errno, Some(libc::EACCES));
+    let seen: Vec<_> = denials.iter().map(|denial| (denial.by, denial.grant.clone())).collect();
+    assert_eq!(seen, [(By::Permissions, None)]);
+    assert_eq!(
+        observe(|| permissions(&directory.path().join("missing")).unwrap()),
+        (Some(libc::ENOENT), Vec::new())
+    );
+}
+
+#[sandboxed]
+fn missing() -> Result<(), Error> {
+    drop(std::fs::read("/there/is/nothing"));
+    Ok(())
+}
+
+#[test]
+fn a_grant_of_what_is_not_there_is_not_advised() {
+    let (_, denials) = observe(|| missing().unwrap());
+    assert_eq!((denials[0].by, denials[0].grant.clone()), (By::Filter, None));
+    assert!(denials[0].note.as_ref().unwrap().contains("ENOENT"));
+}
+
+#[sandboxed(open_files = 4)]
+fn many_files() -> Result<usize, Error> {
+    Ok(std::iter::repeat_with(|| std::net::UdpSocket::bind("127.0.0.1:0")).take(1).count()
+        + std::iter::from_fn(|| std::io::pipe().ok()).collect::<Vec<_>>().len())
+}
+
+#[test]
+fn nothing_changes_but_time() {
+    let (count, _) = observe(|| many_files().unwrap());
+    assert_eq!(count, many_files().unwrap());
+}
+
+#[sandboxed(read = "/usr")]
+fn relative() -> Result<PathBuf, Error> {
+    let here = std::env::current_dir().unwrap();
+    drop(std::fs::read("Cargo.toml"));
+    drop(std::fs::read("./src/../Cargo.toml"));
+    Ok(here)
+}
+
+#[test]
+fn paths_are_resolved_as_the_worker_means_them() {
+    let (here, denials) = observe(|| relative().unwrap());
+    let objects: Vec<_> = denials.iter().map(|denial| (denial.object.clone(), denial.count)).collect();
+    let path = here.join("Cargo.toml").display().to_string();
+    assert_eq!(objects, [(Object::Path(path), 2)]);
+}
+
+#[sandboxed]
+fn hostile(times: u32) -> Result<(), Error> {
+    for number in 0..times {
+        drop(std::fs::read(format!("/{number}/\x1b[2J")));
     }
+    Ok(())
+}
+
+/// What a worker does cannot make the host take more than so much, nor confuse who reads.
+#[test]
+fn a_flood_of_denials_is_bounded() {
+    let (_, denials) = observe(|| hostile(3000).unwrap());
+    assert_eq!(denials.len(), 1000);
+    assert!(denials.iter().all(|denial| !denial.to_string().contains('\x1b')));
+}
+
+#[sandboxed(timeout = "500ms")]
+fn late() -> Result<(), Error> {
+    drop(std::fs::read("/etc/hosts"));
+    std::thread::sleep(std::time::Duration::from_secs(3600));
+    Ok(())
+}
+
+#[sandboxed]
+fn killed() -> Result<(), Error> {
+    drop(std::fs::read("/etc/hosts"));
+    std::process::abort()
+}
+
+#[test]
+fn a_worker_ends_as_it_would() {
+    let (error, denials) = observe(|| late().unwrap_err());
+    assert!(error.is_timeout(), "{error}");
+    assert_eq!(denials.len(), 1);
+    let (error, denials) = observe(|| killed().unwrap_err());
+    assert_eq!((error.signal(), denials.len()), (Some(libc::SIGABRT), 1));
+}
+
+#[sandboxed]
+fn handles_sigsys() -> Result<i32, Error> {
+    // glibc asks by newfstatat with an empty path, which a handler of ours answers.
+    Ok(i32::from(std::io::pipe().is_ok_and(|(end, _)| rustix::fs::fstat(&end).is_ok())))
+}
+
+#[test]
+fn what_our_own_handler_answers_is_no_denial() {
+    assert_eq!(observe(|| handles_sigsys().unwrap()), (1, Vec::new()));
+}
+
+#[test]
+fn everything_is_observed_at_once_from_many_threads() {
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    let (_, denials) = observe(|| open_twice(Path::new("/etc/hosts")).unwrap());
+                    assert_eq!(denials.len(), 1);
+                    let (_, denials) = observe(|| table::in_thread(&table::Try::Read("/etc/hosts".into())));
+                    assert_eq!(of_sandbox(&denials).len(), 1, "{denials:?}");
+                }
+            });
+        }
+    });
+}
+
+#[sandboxed::test(read = "/usr", expect_no_denials)]
+fn what_is_granted_is_no_denial() {
+    std::fs::read_dir("/usr").unwrap();
+}
+
+#[sandboxed(read = "/usr")]
+fn denied_inside() -> Result<Vec<String>, Error> {
+    Ok(Vec::new())
+}
+
+#[test]
+fn expectations_fail_with_what_was_denied() {
+    in_child("expectations_fail_with_what_was_denied", || {
+        let failed = std::panic::catch_unwind(|| {
+            sandboxed::__private::observed_test(true, || open_twice(Path::new("/etc/hosts")))
+        });
+        let message = failed.unwrap_err();
+        let message = message.downcast_ref::<String>().unwrap();
+        assert!(message.contains("help: add `read = \"/etc/hosts\"`"), "{message}");
+        sandboxed::__private::observed_test(true, denied_inside).unwrap();
+    });
 }

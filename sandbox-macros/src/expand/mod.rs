@@ -79,7 +79,10 @@ impl<'a> Expansion<'a> {
     /// Input:  `fn load(path: &Path) -> Config { BODY }`
     /// Output: `fn load(path: &Path) -> Config { static __FUNCTION ..; settle(process(..)) }`
     fn whole(&self) -> TokenStream {
-        let result = self.result();
+        let mut result = self.result();
+        if self.kind == Kind::Test {
+            result = self.watched(result);
+        }
         let settled = self.settled(&result);
         let test =
             (self.kind == Kind::Test).then(|| quote_spanned!(self.site=> #[::core::prelude::v1::test]));
@@ -271,6 +274,15 @@ impl<'a> Expansion<'a> {
             };
             #settle
         })
+    }
+
+    /// A test that says what is denied to it is observed.
+    fn watched(&self, result: TokenStream) -> TokenStream {
+        let (krate, none) = (&self.krate, self.args.expect_no_denials);
+        match none || body::names(&self.body, "assert_denied") {
+            true => quote_spanned!(self.site=> #krate::observed_test(#none, || #result)),
+            false => result,
+        }
     }
 
     /// `unenforceable = "skip"`

@@ -3,7 +3,9 @@
 //! The refusal is the kernel's own answer. Whether file permissions would have refused too is asked of the kernel
 //! without side effects: `faccessat2(2)` with `AT_EACCESS`, which Landlock does not look at.
 
+use super::{By, Denial, Object};
 use crate::enforce::mark::{is_inside, no_path_may_be_named};
+use crate::observe::Watching;
 use crate::plan::Placement;
 use rustix::fs::{Access as Mode, AtFlags, CWD, FileType, Stat};
 use std::error::Error;
@@ -37,14 +39,28 @@ pub struct Denied {
 ///
 /// When it is not: allowed, failed otherwise, refused by file permissions, or by what cannot be told.
 #[track_caller]
-pub fn assert_denied<T, E: Into<Box<dyn Error>>>(result: Result<T, E>, denied: Denied) {
+pub fn assert_denied<T, E: Into<Box<dyn Error>>>(result: Result<T, E>, denied: Denied, watching: Watching) {
+    let seen = watching.end();
     let error = match result {
-        Ok(_) => panic!("assertion failed: `{}` is allowed: it succeeded", denied.expression),
+        Ok(_) => panic!(
+            "assertion failed: `{}` is allowed: it succeeded{}",
+            denied.expression,
+            listed("; meanwhile this was refused", seen.as_deref().unwrap_or_default())
+        ),
         Err(error) => error.into(),
     };
-    if let Err(why) = denied.check(&*error) {
+    let checked = match &seen {
+        Some(seen) => denied.check_seen(&*error, seen),
+        None => denied.check(&*error),
+    };
+    if let Err(why) = checked {
         panic!("assertion failed: `{}` was not denied by the sandbox: {why}", denied.expression)
     }
+}
+
+fn listed(what: &str, denials: &[Denial]) -> String {
+    let lines: Vec<String> = denials.iter().map(|denial| format!("\n{denial}")).collect();
+    if lines.is_empty() { String::new() } else { format!("{what}:{}", lines.concat()) }
 }
 
 /// The errno in an error or in one of its sources.
@@ -58,6 +74,57 @@ fn errno_of(error: &(dyn Error + 'static)) -> Option<i32> {
 const OURS: [i32; 3] = [libc::EACCES, libc::EPERM, libc::EXDEV];
 
 impl Denied {
+    /// Where what was refused was seen.
+    fn check_seen(&self, error: &(dyn Error + 'static), seen: &[Denial]) -> Result<(), String> {
+        let named = |errno: i32| super::errno_name(errno);
+        let errno = errno_of(error);
+        let denials: Vec<Denial> = seen.iter().filter(|denial| denial.by.is_sandbox()).cloned().collect();
+        if let (Some(expected), Some(errno)) = (self.errno, errno)
+            && expected != errno
+        {
+            let expected = named(expected);
+            return Err(format!(
+                "it failed with {}, where {expected} was expected{}",
+                named(errno),
+                listed("; seen", seen)
+            ));
+        }
+        let fits = |denial: &&Denial| {
+            let errnos = [self.errno, errno].into_iter().flatten();
+            denial.by.is_sandbox() && errnos.into_iter().all(|errno| errno == denial.errno)
+        };
+        let found: Vec<&Denial> = seen.iter().filter(fits).collect();
+        match &self.right {
+            _ if found.is_empty()
+                && denials.is_empty()
+                && seen.iter().any(|denial| denial.by == By::Unknown) =>
+            {
+                self.check(error)
+            }
+            _ if found.is_empty() && !denials.is_empty() => {
+                Err(format!("it failed with another errno{}", listed("; seen", seen)))
+            }
+            _ if found.is_empty() && seen.is_empty() => {
+                Err(format!("the kernel refused nothing: {error} comes from somewhere else"))
+            }
+            _ if found.is_empty() => Err(listed("something else refused it", seen)),
+            None => Ok(()),
+            Some((right, path)) => {
+                let is_it = |denial: &&Denial| {
+                    denial.operation.split('+').any(|operation| operation == *right)
+                        && names(&denial.object, path)
+                };
+                match found.iter().any(|denial| is_it(denial)) {
+                    true => Ok(()),
+                    false => Err(format!(
+                        "`{right}` on {path:?} was not what was denied{}",
+                        listed("; seen", seen)
+                    )),
+                }
+            }
+        }
+    }
+
     fn check(&self, error: &(dyn Error + 'static)) -> Result<(), String> {
         let errno = errno_of(error).ok_or_else(|| format!("it failed without an errno: {error}"))?;
         let shown = io::Error::from_raw_os_error(errno);
@@ -112,6 +179,19 @@ fn address(path: &Path) -> Option<SocketAddr> {
 
 fn is_privileged_bind(called: &str, address: SocketAddr) -> bool {
     called == "bind" && (1..1024).contains(&address.port()) && !rustix::process::geteuid().is_root()
+}
+
+/// Whether a report is about this path, by whatever name.
+fn names(object: &Object, path: &Path) -> bool {
+    let whole = std::fs::canonicalize(path).ok();
+    let absolute = std::path::absolute(path).ok();
+    let is_it =
+        |name: &String| [Some(path), whole.as_deref(), absolute.as_deref()].contains(&Some(Path::new(name)));
+    match object {
+        Object::Path(name) => is_it(name),
+        Object::Paths(from, to) => is_it(from) || is_it(to),
+        _ => false,
+    }
 }
 
 /// What an operation asks of file permissions.

@@ -14,6 +14,7 @@ mod tests;
 mod verdict;
 
 use super::LockError;
+use crate::observe::here::NOTE;
 use crate::observe::observer::LOOKED_AT;
 use crate::plan::{FilterPlan, Placement};
 use crate::sys::seccomp;
@@ -118,6 +119,10 @@ impl Reporting {
         };
         let told = |call: &Call| {
             let is_looked_at = LOOKED_AT.contains(&call.name);
+            if call.name == "prctl" && plan.mark == Placement::InPlace {
+                let note = verdict::note(NOTE);
+                return verdict::verdict(call, plan).map(|action| told(call, action)).after(note);
+            }
             verdict::verdict(call, plan).map(|action| match action {
                 Action::Allow if is_looked_at => Action::Trace,
                 action => told(call, action),

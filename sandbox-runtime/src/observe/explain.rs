@@ -1,6 +1,6 @@
 //! `SANDBOXED_EXPLAIN`: each denial printed once, when it is seen, and a summary at the end.
 
-use crate::denial::{Denial, errno_name};
+use crate::denial::{Denial, Object, errno_name};
 use rustix::fd::AsFd;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,8 @@ impl Format {
         let mut text = format!("sandboxed: {total} denials, {} different:\n", denials.len());
         for denial in denials {
             let Denial { function, operation, object, errno, by, count, grant, .. } = denial;
-            text += &format!("{count:>8} × `{function}` {operation} {object} ({}, {by})", errno_name(*errno));
+            let object = if *object == Object::Nothing { String::new() } else { format!(" {object}") };
+            text += &format!("{count:>8} × `{function}` {operation}{object} ({}, {by})", errno_name(*errno));
             if let Some(grant) = grant {
                 text += &format!(": {grant}");
             }

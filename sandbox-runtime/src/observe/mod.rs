@@ -72,19 +72,71 @@ pub(crate) fn is_on() -> bool {
 /// assert_eq!((sum, denials.len()), (4, 0));
 /// ```
 pub fn observe<R>(body: impl FnOnce() -> R) -> (R, Vec<Denial>) {
-    /// Also where the body panics.
-    struct Begun;
-    impl Drop for Begun {
-        fn drop(&mut self) {
-            LISTS.with_borrow_mut(Vec::pop);
+    let watching = Watching::at(None);
+    let result = body();
+    (result, watching.end().unwrap_or_default())
+}
+
+/// A test that says what is denied to it: the body runs observed. With `none`, it fails where anything is.
+///
+/// # Errors
+///
+/// Those of the body.
+#[track_caller]
+pub fn observed_test<R>(
+    none: bool,
+    body: impl FnOnce() -> Result<R, crate::Error>,
+) -> Result<R, crate::Error> {
+    let (result, denials) = observe(body);
+    let mut denied = denials.iter().filter(|denial| none && denial.by.is_sandbox()).peekable();
+    if denied.peek().is_some() {
+        let text: Vec<String> = denied.map(|denial| format!("\n{denial}")).collect();
+        let failed = result.err().map_or_else(String::new, |error| format!("\nand it failed: {error}"));
+        panic!("denied, where nothing was to be:{}{failed}", text.concat());
+    }
+    result
+}
+
+/// While it lives, what the calling thread's calls are denied is seen; in a sandbox that is observed, what that is
+/// denied.
+#[derive(Debug)]
+pub struct Watching {
+    turn: Option<u64>,
+    depth: usize,
+}
+
+impl Watching {
+    /// Begins.
+    pub fn begin() -> Watching {
+        Watching::at(here::turn())
+    }
+
+    fn at(turn: Option<u64>) -> Watching {
+        let depth = LISTS.with_borrow_mut(|lists| {
+            lists.push(Vec::new());
+            lists.len()
+        });
+        Watching { turn, depth }
+    }
+
+    /// What was denied since then, by the sandbox or not; `None` where nobody looks on, and no call was observed.
+    pub(crate) fn end(self) -> Option<Vec<Denial>> {
+        let list = LISTS.with_borrow_mut(|lists| lists.get_mut(self.depth - 1).map(std::mem::take));
+        let list = list.unwrap_or_default();
+        match self.turn {
+            Some(turn) => {
+                let seen = here::since(turn).into_iter().map(|seen| seen.named("this sandbox", "", 1));
+                Some(seen.chain(list).collect())
+            }
+            None => (!list.is_empty()).then_some(list),
         }
     }
-    LISTS.with_borrow_mut(|lists| lists.push(Vec::new()));
-    let begun = Begun;
-    let result = body();
-    let denials = LISTS.with_borrow_mut(|lists| lists.last_mut().map(std::mem::take)).unwrap_or_default();
-    drop(begun);
-    (result, denials)
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        LISTS.with_borrow_mut(|lists| lists.truncate(self.depth - 1));
+    }
 }
 
 /// An observer that waits to be told whom to trace.
@@ -103,7 +155,8 @@ impl Watch {
         plan: &Plan,
         ruleset: Option<BorrowedFd<'_>>,
     ) -> Option<Watch> {
-        if !is_on() {
+        // From inside a sandbox no observer is asked for.
+        if !is_on() || forkserver::is_out_of_reach() != Ok(false) {
             return None;
         }
         match Watch::start(function, plan, ruleset) {

@@ -5,7 +5,7 @@ use crate::enforce::mark::is_inside;
 use crate::enforce::{Enforced, Locks};
 use crate::error::Error;
 use crate::forkserver;
-use crate::observe::Watch;
+use crate::observe::{Watch, here};
 use crate::plan::{Placement, Plan};
 use crate::policy::{Policy, ThreadSync};
 use crate::pool::cannot_start;
@@ -57,7 +57,7 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
         }
         let enforced = enforced.map_err(|error| error.of(function.name))?;
         if let Some(server) = server {
-            forkserver::restricted(&server).map_err(|error| cannot_start(function, &error))?;
+            here::quietly(|| forkserver::restricted(&server)).map_err(|error| cannot_start(function, &error))?;
         }
         Ok(enforced)
     })

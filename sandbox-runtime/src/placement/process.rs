@@ -5,7 +5,7 @@ use crate::bytes::result::ResultFile;
 use crate::call::{Caller, Entry};
 use crate::codec::{CodecError, Incoming, Outgoing};
 use crate::error::{Error, ErrorKind, Output, Ran};
-use crate::observe::Watch;
+use crate::observe::{Watch, here};
 use crate::outcome::{Answer, Circumstances, Outcome};
 use crate::plan::Plan;
 use crate::policy::Policy;
@@ -27,9 +27,10 @@ pub(crate) fn call(
         return nested(function, policy, entry, arguments);
     }
     // A template that died is noticed here; the next one is asked once more.
-    match attempt(function, policy, entry, arguments)? {
+    let attempt = || here::quietly(|| attempt(function, policy, entry, arguments));
+    match attempt()? {
         Attempt::Over(result) => result,
-        Attempt::Gone(_) => match attempt(function, policy, entry, arguments)? {
+        Attempt::Gone(_) => match attempt()? {
             Attempt::Over(result) => result,
             Attempt::Gone(_) if function.warm.is_some() => Err(Error::launch(
                 function.name,

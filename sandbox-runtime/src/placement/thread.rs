@@ -4,7 +4,7 @@
 use super::plan_for;
 use crate::enforce::{Enforced, LockError};
 use crate::error::{Error, ErrorKind, Ran};
-use crate::observe::Watch;
+use crate::observe::{Watch, here};
 use crate::plan::Placement;
 use crate::policy::Policy;
 use crate::registry::Function;
@@ -24,15 +24,18 @@ pub(crate) fn call<R: Send>(
 ) -> Result<R, Error> {
     let plan = plan_for(function, policy, Placement::Thread, crate::kernel())?;
     let mut locks = crate::enforce::Locks::prepare(&plan, function)?;
-    let mut watch = Watch::begin(function, &plan, locks.ruleset.as_ref().map(AsFd::as_fd));
-    if watch.is_some() {
+    // In a sandbox that is observed it is so already, as a part of that.
+    let is_seen = here::turn().is_some();
+    let ruleset = locks.ruleset.as_ref().map(AsFd::as_fd);
+    let mut watch = if is_seen { None } else { Watch::begin(function, &plan, ruleset) };
+    if is_seen || watch.is_some() {
         locks.report(&plan);
     }
     let _alive = LIVE.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     let joined = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(function.name.to_owned());
         let thread = thread.spawn_scoped(scope, || {
-            if !watch.as_mut().is_some_and(Watch::attach_thread) {
+            if !is_seen && !watch.as_mut().is_some_and(Watch::attach_thread) {
                 locks.reporting = None;
             }
             locks.close().map(|enforced| run(&enforced, body))

@@ -109,6 +109,11 @@ impl Verdict {
 }
 
 impl Verdict {
+    /// Where another case does not hold.
+    pub(super) fn after(self, case: Case) -> Verdict {
+        Verdict::new([vec![case], self.cases].concat(), self.otherwise)
+    }
+
     /// With other answers.
     pub(super) fn map(self, change: impl Fn(Action) -> Action) -> Verdict {
         let cases = self.cases.into_iter().map(|case| Case { then: change(case.then), ..case }).collect();

@@ -93,6 +93,11 @@ pub(super) fn verdict(call: &Call, plan: &FilterPlan) -> Verdict {
     Verdict::new(cases, otherwise)
 }
 
+/// An option of `prctl(2)` that a tracer is told of.
+pub(super) fn note(option: u32) -> Case {
+    case([Test::is(0, &[option])], Action::Trace)
+}
+
 fn case<const N: usize>(all_of: [Test; N], then: Action) -> Case {
     Case { all_of: all_of.into(), then }
 }

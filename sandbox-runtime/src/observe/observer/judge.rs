@@ -5,7 +5,7 @@
 //! undecided.
 
 use super::call::{Address, Ask};
-use super::path::Found;
+use super::path::{Found, process_of};
 use super::probe;
 use crate::denial::{By, Object};
 use crate::observe::report::Seen;
@@ -223,8 +223,7 @@ impl Refused<'_> {
 
     /// As it is opened outside.
     fn opened(&self, found: &Found, reads: bool, writes: bool) -> Outside {
-        // Which of them are who asks.
-        if found.is_in_proc() && of_a_process(&found.shown) {
+        if found.is_in_proc() && depends_on_who_asks(&found.shown) {
             return Outside::Unknown;
         }
         let (flags, mode) = match (reads, writes) {
@@ -388,10 +387,33 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// `/proc/77/...`
+/// `/proc/77/...`, `/proc/self/...`
 fn of_a_process(path: &Path) -> bool {
-    let number = path.strip_prefix("/proc").ok().and_then(|rest| rest.iter().next());
-    number.is_some_and(|name| name.to_string_lossy().parse::<u32>().is_ok())
+    let name = path.strip_prefix("/proc").ok().and_then(|rest| rest.iter().next());
+    let is_number = |name: &str| name.parse::<u32>().is_ok();
+    name.is_some_and(|name| name == "self" || name == "thread-self" || is_number(&name.to_string_lossy()))
+}
+
+/// Whether who asks makes a difference: a file of a process that shows more than everybody may know (`ptrace(2)` names the
+/// rule), or is of another process.
+fn depends_on_who_asks(path: &Path) -> bool {
+    const OPEN: [&str; 12] = [
+        "status",
+        "stat",
+        "statm",
+        "cgroup",
+        "cmdline",
+        "comm",
+        "limits",
+        "mounts",
+        "mountinfo",
+        "mountstats",
+        "oom_score",
+        "schedstat",
+    ];
+    let is_own = path.starts_with("/proc/self") || path.starts_with("/proc/thread-self");
+    let is_open = path.file_name().is_some_and(|name| OPEN.iter().any(|open| name == *open));
+    of_a_process(path) && !(is_own && is_open)
 }
 
 fn is_privileged(port: u16) -> bool {
@@ -403,8 +425,7 @@ fn is_privileged(port: u16) -> bool {
 }
 
 fn socket_type(thread: Pid, fd: i32) -> Option<i32> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_pid())).ok()?;
-    let group = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()?;
+    let group = process_of(thread)?;
     let process = rustix::process::pidfd_open(Pid::from_raw(group)?, PidfdFlags::empty()).ok()?;
     let socket =
         rustix::process::pidfd_getfd(&process, fd, rustix::process::PidfdGetfdFlags::empty()).ok()?;

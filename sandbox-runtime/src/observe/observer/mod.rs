@@ -47,10 +47,10 @@ struct Observer {
     ruleset: Option<OwnedFd>,
     report: Writer,
     printer: Option<Printer<OwnedFd>>,
+    /// Those whose calls are the library's for the moment.
+    quiet: HashSet<Pid>,
     /// The calls that were let pass and have not returned.
     under_way: HashMap<Pid, Call>,
-    /// Those that have stopped once: a first stop is no signal of theirs.
-    known: HashSet<Pid>,
 }
 
 /// The life of an observer, in the process that was just forked.
@@ -84,8 +84,8 @@ fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<(Observer, Link)> {
         None => None,
     };
     let report = Writer::new(&report)?;
-    let (under_way, known) = (HashMap::new(), HashSet::new());
-    Ok((Observer { task, ruleset, report, printer, under_way, known }, link))
+    let (quiet, under_way) = (HashSet::new(), HashMap::new());
+    Ok((Observer { task, ruleset, report, printer, quiet, under_way }, link))
 }
 
 impl Observer {
@@ -112,7 +112,7 @@ impl Observer {
             match change {
                 Change::Ended(_) => {
                     self.under_way.remove(&thread);
-                    self.known.remove(&thread);
+                    self.quiet.remove(&thread);
                 }
                 // One that was killed meanwhile is told of next.
                 Change::Stopped(stop) => self.stopped(thread, stop).unwrap_or_default(),
@@ -123,8 +123,13 @@ impl Observer {
     fn stopped(&mut self, thread: Pid, stop: Stop) -> rustix::io::Result<()> {
         match stop {
             Stop::Call => {
-                self.under_way.insert(thread, ptrace::call(thread)?);
-                return ptrace::go_on_until_return(thread);
+                let call = ptrace::call(thread)?;
+                if name_of_call(call.number) == "prctl" {
+                    self.noted(thread, call.arguments[1]);
+                } else {
+                    self.under_way.insert(thread, call);
+                    return ptrace::go_on_until_return(thread);
+                }
             }
             Stop::Returned => {
                 let call = self.under_way.remove(&thread);
@@ -158,9 +163,16 @@ impl Observer {
         ptrace::go_on(thread, libc::SIGSYS)
     }
 
+    fn noted(&mut self, thread: Pid, quiet: u64) {
+        match quiet {
+            0 => self.quiet.remove(&thread),
+            _ => self.quiet.insert(thread),
+        };
+    }
+
     fn failed(&mut self, thread: Pid, call: Call, errno: i32, by_filter: bool) {
         let name = name_of_call(call.number);
-        if !by_filter && !judge::may_be_refusal(name, errno) {
+        if self.quiet.contains(&thread) || (!by_filter && !judge::may_be_refusal(name, errno)) {
             return;
         }
         let (facts, ruleset) = (&self.task.facts, self.ruleset.as_ref());

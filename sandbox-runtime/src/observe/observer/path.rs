@@ -47,7 +47,7 @@ impl Named {
             Ok(file) if !bare => path_of(file).unwrap_or_else(literal),
             _ => literal(),
         };
-        Found { shown, file, parent }
+        Found { shown: as_self(thread, shown), file, parent }
     }
 
     /// The magic link to where it begins.
@@ -76,6 +76,27 @@ fn own(thread: Pid, path: &OsStr) -> OsString {
         }
     }
     path.to_owned()
+}
+
+/// The other way round, so that a report is the same for every process.
+fn as_self(thread: Pid, path: PathBuf) -> PathBuf {
+    let Ok(rest) = path.strip_prefix("/proc") else { return path };
+    let task = thread.as_raw_pid().to_string();
+    let process = process_of(thread).map_or_else(|| task.clone(), |process| process.to_string());
+    let below = |rest: &Path, name: &str| match rest.as_os_str().is_empty() {
+        true => Path::new("/proc").join(name),
+        false => Path::new("/proc").join(name).join(rest),
+    };
+    if let Ok(rest) = rest.strip_prefix(Path::new(&process).join("task").join(&task)) {
+        return below(rest, "thread-self");
+    }
+    rest.strip_prefix(&process).map(|rest| below(rest, "self")).unwrap_or(path)
+}
+
+/// The process that a thread is of.
+pub(super) fn process_of(thread: Pid) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_pid())).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
 
 fn reopen(link: &Path) -> Result<OwnedFd, Errno> {
@@ -225,6 +246,19 @@ mod tests {
         ] {
             assert_eq!(own(thread, path.as_ref()), meant);
         }
+    }
+
+    #[test]
+    fn the_observed_is_self() {
+        let this = rustix::thread::gettid();
+        let process = std::process::id();
+        let shown = |path: String| as_self(this, path.into());
+        assert_eq!(shown(format!("/proc/{process}/maps")), Path::new("/proc/self/maps"));
+        assert_eq!(shown(format!("/proc/{process}")), Path::new("/proc/self"));
+        let task = format!("/proc/{process}/task/{}/stat", this.as_raw_pid());
+        assert_eq!(shown(task), Path::new("/proc/thread-self/stat"));
+        assert_eq!(shown("/proc/1/maps".into()), Path::new("/proc/1/maps"));
+        assert_eq!(shown(format!("/tmp/{process}")), Path::new(&format!("/tmp/{process}")));
     }
 
     #[test]
