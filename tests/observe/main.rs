@@ -5,6 +5,7 @@
 mod raw;
 #[path = "../support/mod.rs"]
 mod support;
+mod assertions;
 mod table;
 
 use sandboxed::{By, Denial, Error, Object, observe, sandboxed};
