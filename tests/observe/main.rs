@@ -1,11 +1,11 @@
 //! What is denied is seen, said as it is, and as denied as ever: a table of refusals in each placement, each with a twin
 //! that is allowed and of which nothing is said.
 
+mod assertions;
 #[path = "../support/raw.rs"]
 mod raw;
 #[path = "../support/mod.rs"]
 mod support;
-mod assertions;
 mod table;
 
 use sandboxed::{By, Denial, Error, Object, observe, sandboxed};

@@ -59,20 +59,23 @@ pub(crate) struct Watch {
     link: Option<OwnedFd>,
     file: OwnedFd,
     reader: Reader,
+    program: bool,
 }
 
 impl Watch {
     /// Asks the forkserver for one. `None` where observation is off, or none is to be had, which is said.
+    /// For a whole `program` it prints by itself, while that runs.
     pub(crate) fn begin(
         function: &'static Function,
         plan: &Plan,
         ruleset: Option<BorrowedFd<'_>>,
+        program: bool,
     ) -> Option<Watch> {
         // From inside a sandbox no observer is asked for.
         if !is_on() || forkserver::is_out_of_reach() != Ok(false) {
             return None;
         }
-        match Watch::start(function, plan, ruleset) {
+        match Watch::start(function, plan, ruleset, program) {
             Ok(watch) => Some(watch),
             Err(why) => {
                 cannot(function, &why);
@@ -85,6 +88,7 @@ impl Watch {
         function: &'static Function,
         plan: &Plan,
         ruleset: Option<BorrowedFd<'_>>,
+        program: bool,
     ) -> Result<Watch, String> {
         let failed = |error: &dyn std::fmt::Display| error.to_string();
         let server = forkserver::current().map_err(|error| failed(&error))?;
@@ -98,8 +102,8 @@ impl Watch {
             restricted: server.is_restricted(),
             open_files: plan.limits.open_files.filter(|_| is_worker).map(u64::from),
         };
-        // The program's own stderr, where nobody reads the report when it is over.
-        let print = format().filter(|_| plan.placement == Placement::InPlace);
+        // The program's own stderr, where nobody reads the report before it is over.
+        let print = format().filter(|_| program);
         let print = print.map(|format| (format, function.name.to_owned(), place(function)));
         let capabilities = is_worker.then(|| plan.capabilities.clone());
         let stderr = print.is_some().then(|| rustix::stdio::stderr());
@@ -107,7 +111,7 @@ impl Watch {
         let fds: Vec<BorrowedFd<'_>> =
             [theirs.as_fd(), file.as_fd()].into_iter().chain(ruleset).chain(stderr).collect();
         server.observer(&task, &fds).map_err(|error| failed(&error))?;
-        Ok(Watch { function, link: Some(ours), file, reader })
+        Ok(Watch { function, link: Some(ours), file, reader, program })
     }
 
     /// What a worker needs to be observed: its end of the link, and the report.
@@ -166,7 +170,10 @@ impl Watch {
         }
         let denials: Vec<Denial> =
             self.reader.since(0).into_iter().map(|(seen, count)| seen.of(self.function, count)).collect();
-        tell(&denials);
+        listeners::tell(&denials);
+        if !self.program {
+            print(&denials);
+        }
         denials
     }
 }
@@ -175,9 +182,8 @@ pub(crate) fn place(function: &Function) -> String {
     format!("{}:{}:{}", function.file, function.line, function.column)
 }
 
-/// To everybody who listens, and to who reads stderr.
-fn tell(denials: &[Denial]) {
-    listeners::tell(denials);
+/// To who reads stderr.
+fn print(denials: &[Denial]) {
     if let Some(format) = format() {
         let mut explained = EXPLAINED.lock().unwrap_or_else(PoisonError::into_inner);
         listeners::add(&mut explained, denials, |denial| eprint!("{}", format.denial(denial)));
