@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use filter::{Filter, WorkerPins};
+pub(crate) use filter::{Filter, WorkerPins, call_name};
 pub(crate) use namespaces::{Namespaces, probe as probe_namespaces};
 pub(crate) use ruleset::Recipe;
 
