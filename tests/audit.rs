@@ -14,8 +14,9 @@ use libc::{EACCES, EPERM, EXDEV};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use sandboxed::__private::audit::{By, Enable, Event, Listener, Object, Refused, SandboxName, Unavailable};
-use sandboxed::{Access, Policy, sandboxed};
+use sandboxed::{Access, Denial, Policy, sandboxed};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
@@ -428,6 +429,52 @@ fn each_refusal_is_recorded_as_what_it_was() {
         for rows in [files, others] {
             let world = World::new();
             compare(&mut listener, &world, &rows(&world), call, is_process);
+        }
+    }
+}
+
+/// Whether the tracer and the kernel's record mean the same. Of what is made or removed the kernel names the directory;
+/// of no address the port alone.
+fn agree(denial: &Denial, refused: &Refused) -> bool {
+    let rights = |operation: &str| operation.split('+').map(str::to_owned).collect::<BTreeSet<_>>();
+    let same = |seen: &str, recorded: &str| {
+        seen == recorded || Path::new(seen).parent().is_some_and(|parent| parent == Path::new(recorded))
+    };
+    let is_same_object = match (&denial.object, &refused.object) {
+        (Object::Path(seen), Object::Path(recorded)) => same(seen, recorded),
+        (Object::Paths(from, to), Object::Paths(one, other)) => same(from, one) && same(to, other),
+        (Object::Paths(from, to), Object::Path(recorded)) => same(from, recorded) && same(to, recorded),
+        (Object::Address(seen), Object::Address(recorded)) => {
+            seen == recorded || recorded.strip_prefix('*').is_some_and(|port| seen.ends_with(port))
+        }
+        (seen, recorded) => seen == recorded,
+    };
+    is_same_object
+        && rights(&denial.operation) == rights(&refused.operation)
+        && Some(denial.errno) == refused.errno
+        && Some(&denial.call) == refused.call.as_ref()
+        && denial.by == refused.by
+}
+
+#[test]
+fn the_tracer_and_the_kernels_records_agree() {
+    let _turn = audit::turn();
+    let Some(mut listener) = audit::listener() else { return };
+    for (call, is_process) in [(in_process as Call, true), (in_thread, false)] {
+        for rows in [files, others] {
+            let world = World::new();
+            for row in rows(&world).into_iter().filter(|row| !is_process || row.filtered.is_none()) {
+                listener.drain();
+                let acts = std::slice::from_ref(&row.act);
+                let ((errnos, pid), denials) = sandboxed::observe(|| call(world.policy(), acts));
+                let refused = refused_in(&listener.drain(), pid);
+                let seen: Vec<&Denial> = denials.iter().filter(|denial| denial.by.is_sandbox()).collect();
+                assert_eq!(errnos, [row.errno]);
+                let ([denial], [refused]) = (&seen[..], &refused[..]) else {
+                    panic!("{:?}: seen {denials:#?}, recorded {refused:#?}", row.act)
+                };
+                assert!(agree(denial, refused), "{denial:#?} is not {refused:#?}");
+            }
         }
     }
 }

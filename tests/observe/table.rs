@@ -140,7 +140,7 @@ fn rows() -> Vec<Row> {
             "read_file+write_file",
             "read = \"DIR/file\", write = \"DIR/file\"",
         ),
-        row(|at| Try::Create(at.join("new")), "make_reg+write_file", "write = \"DIR\""),
+        row(|at| Try::Create(at.join("new")), "make_reg", "write = \"DIR\""),
         row(|at| Try::Truncate(at.join("file")), "truncate", "write = \"DIR/file\""),
         row(|at| Try::MakeDir(at.join("new-dir")), "make_dir", "write = \"DIR\""),
         row(|at| Try::MakeLink(at.join("new-link")), "make_sym", "write = \"DIR\""),

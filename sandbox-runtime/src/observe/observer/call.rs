@@ -32,7 +32,10 @@ pub(super) enum Ask {
     Bind(i32, Address),
     Connect(i32, Address),
     Send(i32, Address),
-    Signal(i32),
+    /// To a process, a thread or a group, as `kill(2)` names them; `None` where that cannot be told.
+    Signal(Option<i32>),
+    /// What only who may trace a process may do.
+    Trace(Option<i32>),
     /// What has no object; said as the call is.
     Other(String),
 }
@@ -87,6 +90,9 @@ pub(crate) const LOOKED_AT: &[&str] = &[
     "ptrace",
     "process_vm_readv",
     "process_vm_writev",
+    "get_robust_list",
+    "kcmp",
+    "pidfd_getfd",
     "mount",
     "umount2",
     "pivot_root",
@@ -141,8 +147,11 @@ pub(super) fn ask(thread: Pid, name: &str, call: &Call) -> Ask {
             let [name, length] = [word(thread, a[1]), word(thread, a[1].wrapping_add(8))];
             Ask::Send(int(0), address(thread, name, length & 0xffff_ffff))
         }
-        "kill" | "tkill" | "rt_sigqueueinfo" => Ask::Signal(int(0)),
-        "tgkill" | "rt_tgsigqueueinfo" => Ask::Signal(int(0)),
+        "kill" | "tkill" | "rt_sigqueueinfo" | "tgkill" | "rt_tgsigqueueinfo" => Ask::Signal(Some(int(0))),
+        "pidfd_send_signal" => Ask::Signal(process_behind(thread, int(0))),
+        "get_robust_list" | "process_vm_readv" | "process_vm_writev" | "kcmp" => Ask::Trace(Some(int(0))),
+        "ptrace" => Ask::Trace(Some(int(1))),
+        "pidfd_getfd" => Ask::Trace(process_behind(thread, int(0))),
         _ => Ask::Other(rendered(name, &a)),
     }
 }
@@ -188,6 +197,12 @@ fn node(mode: u64) -> &'static str {
         libc::S_IFSOCK => "make_sock",
         _ => "make_reg",
     }
+}
+
+/// Whose process descriptor it is (`pidfd_open(2)`).
+fn process_behind(thread: Pid, fd: i32) -> Option<i32> {
+    let info = std::fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", thread.as_raw_pid())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
 
 /// A word of a thread's memory; 0 where there is none.

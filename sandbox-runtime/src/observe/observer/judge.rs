@@ -139,7 +139,10 @@ impl Refused<'_> {
                 let found = named.find(self.thread, false);
                 let is_file = found.kind() == Some(FileType::RegularFile);
                 let outside = (is_file && found.may(Access::EXEC_OK)).into();
-                Said::new("execute", path(&found), self.key("execute", &found.shown), outside)
+                let mut rights = vec!["execute", "read_file"];
+                self.narrow(&mut rights, &found, outside);
+                let said = Said::new("execute", path(&found), self.key("execute", &found.shown), outside);
+                Said { rights: owned(rights), ..said }
             }
             Ask::Make(named, right) => self.entry(right, &named.find(self.thread, true)),
             Ask::Remove(named, right) => self.entry(right, &named.find(self.thread, true)),
@@ -168,15 +171,16 @@ impl Refused<'_> {
             Ask::Bind(fd, address) => self.address(*fd, address, true),
             Ask::Connect(fd, address) | Ask::Send(fd, address) => self.address(*fd, address, false),
             Ask::Signal(pid) => {
-                let outside = match Pid::from_raw((*pid).max(0)) {
-                    Some(pid) => match rustix::process::test_kill_process(pid) {
-                        Ok(()) => Outside::Allowed,
-                        Err(_) => Outside::Refused,
-                    },
-                    // A group, or everybody.
-                    None => Outside::Unknown,
-                };
-                Said::new("signal", Object::Process(*pid), Some("allow(signal)".into()), outside)
+                let may = |pid| rustix::process::test_kill_process(pid).is_ok();
+                let outside = single(*pid).map_or(Outside::Unknown, |pid| may(pid).into());
+                Said::new("signal", process(*pid), Some("allow(signal)".into()), outside)
+            }
+            Ask::Trace(pid) => {
+                // A link that only who may trace it may read.
+                let link = |pid: Pid| format!("/proc/{}/exe", pid.as_raw_pid());
+                let may = |pid| rustix::fs::readlink(link(pid), Vec::new()).is_ok();
+                let outside = single(*pid).map_or(Outside::Unknown, |pid| may(pid).into());
+                Said::new("ptrace", process(*pid), None, outside)
             }
             Ask::Other(text) => {
                 let (grant, note) = grant_of(text);
@@ -198,10 +202,11 @@ impl Refused<'_> {
         let is_directory = found.kind() == Some(FileType::Directory);
         let mut rights: Vec<&str> = Vec::new();
         let mut add = |is_needed: bool, right| rights.extend(is_needed.then_some(right));
+        // The kernel asks for it first, and for nothing else where it is refused.
         add(is_made, "make_reg");
-        add(reads && is_directory, "read_dir");
-        add(reads && !is_directory, "read_file");
-        add(writes, "write_file");
+        add(!is_made && reads && is_directory, "read_dir");
+        add(!is_made && reads && !is_directory, "read_file");
+        add(!is_made && writes, "write_file");
         add(flags & libc::O_TRUNC != 0 && found.is_there(), "truncate");
         if flags & libc::O_PATH != 0 {
             rights = vec!["open"];
@@ -210,21 +215,26 @@ impl Refused<'_> {
             true => found.may_change_entry().into(),
             false => self.opened(&found, reads, writes),
         };
-        if let (false, Some(ruleset), Outside::Allowed) = (self.by_filter, self.ruleset, outside) {
-            probe::narrow(&mut rights, &found, ruleset);
-        }
+        self.narrow(&mut rights, &found, outside);
         let place = if is_made { found.parent.as_ref().map(|(_, path)| path.as_path()) } else { None };
         let place = place.unwrap_or(&found.shown);
         let needs = |wanted: &[&str]| rights.iter().any(|right| wanted.contains(right));
         let keys = [
-            ("read", needs(&["read_file", "read_dir", "open"])),
+            ("read", needs(&["read_file", "read_dir", "open"]) || (is_made && reads)),
             ("write", needs(&["write_file", "truncate", "make_reg"])),
         ];
         let keys = keys.into_iter().filter(|key| key.1).filter_map(|(key, _)| self.key(key, place));
         let keys = keys.collect::<Vec<_>>().join(", ");
-        let rights = rights.into_iter().map(str::to_owned).collect();
-        let said = Said { rights, object: path(&found), grant: Some(keys), note: None, outside };
+        let said =
+            Said { rights: owned(rights), object: path(&found), grant: Some(keys), note: None, outside };
         if is_made { said } else { self.noted(said, &found) }
+    }
+
+    /// Leaves the rights that Landlock lacks, where it is Landlock and that can be found out.
+    fn narrow(&self, rights: &mut Vec<&str>, found: &Found, outside: Outside) {
+        if let (false, Some(ruleset), Outside::Allowed) = (self.by_filter, self.ruleset, outside) {
+            probe::narrow(rights, found, ruleset);
+        }
     }
 
     /// As it is opened outside.
@@ -271,10 +281,15 @@ impl Refused<'_> {
 
     fn moved(&self, from: &Found, to: &Found, link: bool) -> Said {
         let is_directory = from.kind() == Some(FileType::Directory);
+        let directory = |found: &Found| found.parent.as_ref().map(|(_, path)| path.clone());
+        let refers = directory(from) != directory(to);
         let rights = match (self.errno, link, is_directory) {
             (libc::EXDEV, ..) => vec!["refer"],
+            (_, true, _) if refers => vec!["refer", "make_reg"],
             (_, true, _) => vec!["make_reg"],
+            (_, false, true) if refers => vec!["remove_dir", "refer", "make_dir"],
             (_, false, true) => vec!["remove_dir", "make_dir"],
+            (_, false, false) if refers => vec!["remove_file", "refer", "make_reg"],
             (_, false, false) => vec!["remove_file", "make_reg"],
         };
         let (outside, note) = match (self.errno, from.mount(), to.mount()) {
@@ -293,8 +308,7 @@ impl Refused<'_> {
             _ => None,
         };
         let object = Object::Paths(text(&from.shown), text(&to.shown));
-        let rights = rights.into_iter().map(str::to_owned).collect();
-        Said { rights, object, grant, note, outside }
+        Said { rights: owned(rights), object, grant, note, outside }
     }
 
     fn ioctl(&self, fd: i32, request: u32) -> Said {
@@ -364,6 +378,19 @@ impl Refused<'_> {
     fn key(&self, key: &str, path: &Path) -> Option<String> {
         Some(format!("{key} = {:?}", text(path)))
     }
+}
+
+fn process(pid: Option<i32>) -> Object {
+    pid.map_or(Object::Nothing, Object::Process)
+}
+
+/// Not a group, nor everybody.
+fn single(pid: Option<i32>) -> Option<Pid> {
+    pid.filter(|pid| *pid > 0).and_then(Pid::from_raw)
+}
+
+fn owned(rights: Vec<&str>) -> Vec<String> {
+    rights.into_iter().map(str::to_owned).collect()
 }
 
 /// What would let a call pass that has no object.
