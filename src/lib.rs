@@ -283,7 +283,9 @@ pub use sandboxed_macros::sandboxed;
 /// Makes a test of which the body runs in a sandbox of its own: `#[test]` and [`#[sandboxed]`](macro@sandboxed) in one.
 ///
 /// Takes the same keys; `process` by default, or `thread`. `unenforceable = "skip"` says on stderr that the test is
-/// skipped where the kernel cannot enforce its policy; by default (`"fail"`) it fails there.
+/// skipped where the kernel cannot enforce its policy; by default (`"fail"`) it fails there. `expect_no_denials` lets it
+/// fail where anything was denied, with the text of `SANDBOXED_EXPLAIN` (a policy too tight); `expect_all_used` where a
+/// grant was not needed by any call that succeeded, and names it (a policy too loose).
 ///
 /// ```
 /// #[sandboxed::test(read = "/usr")]

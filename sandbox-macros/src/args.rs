@@ -33,6 +33,8 @@ pub struct Args {
     pub skip: bool,
     /// A test that fails where anything is denied.
     pub expect_no_denials: bool,
+    /// A test that fails where a grant is not used.
+    pub expect_all_used: bool,
     /// As written, on one line.
     pub source: String,
 }
@@ -60,6 +62,7 @@ pub fn parse(tokens: TokenStream, kind: Kind, ctxt: &Ctxt) -> Args {
         warm: None,
         skip: false,
         expect_no_denials: false,
+        expect_all_used: false,
         source,
     };
     let mut seen: Vec<(&Key, &Ident)> = Vec::new();
@@ -210,6 +213,7 @@ fn check(args: &mut Args, key: &'static Key, item: &Item, ctxt: &Ctxt) {
     match (key.shape, &item.form) {
         (_, Form::Broken) | (Shape::Placement(_), Form::Alone) => {}
         (Shape::Flag, Form::Alone) if key.name == "expect_no_denials" => args.expect_no_denials = true,
+        (Shape::Flag, Form::Alone) if key.name == "expect_all_used" => args.expect_all_used = true,
         (Shape::Flag, Form::Alone) => args.calls.push((item.key.clone(), Value::Nothing)),
         (Shape::Placement(_) | Shape::Flag, Form::Value(value)) => {
             ctxt.error_at(value, format!("`{}` takes no value; write it alone", key.name));

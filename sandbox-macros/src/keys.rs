@@ -157,6 +157,7 @@ pub const KEYS: &[Key] = &[
     ),
     key("crate", Shape::Crate, ANYWHERE, "crate = my::sandboxed"),
     test_only(key("expect_no_denials", Shape::Flag, ANYWHERE, "expect_no_denials")),
+    test_only(key("expect_all_used", Shape::Flag, ANYWHERE, "expect_all_used")),
     test_only(key("unenforceable", Shape::Choice("", UNENFORCEABLE), ANYWHERE, r#"unenforceable = "skip""#)),
     later(
         key("log", Shape::Words("Log", LOG), ANYWHERE, "log(new_exec_on)"),

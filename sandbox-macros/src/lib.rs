@@ -65,7 +65,8 @@ pub fn sandboxed(attribute: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a function a test of which the body runs in a sandbox: the keys of `#[sandboxed]`, and
 /// `unenforceable = "skip"`, which reports a test as skipped where the kernel cannot hold its policy. The default,
-/// `"fail"`, lets it fail there. `expect_no_denials` lets it fail where anything is denied, and says what.
+/// `"fail"`, lets it fail there. `expect_no_denials` lets it fail where anything is denied, and says what;
+/// `expect_all_used` where a grant was not used, and names it.
 #[proc_macro_attribute]
 pub fn test(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand::sandboxed(attribute.into(), item.into(), true).into()

@@ -233,11 +233,55 @@ fn denied_inside() -> Result<Vec<String>, Error> {
 fn expectations_fail_with_what_was_denied() {
     in_child("expectations_fail_with_what_was_denied", || {
         let failed = std::panic::catch_unwind(|| {
-            sandboxed::__private::observed_test(true, || open_twice(Path::new("/etc/hosts")))
+            sandboxed::__private::observed_test(true, false, || open_twice(Path::new("/etc/hosts")))
         });
         let message = failed.unwrap_err();
         let message = message.downcast_ref::<String>().unwrap();
         assert!(message.contains("help: add `read = \"/etc/hosts\"`"), "{message}");
-        sandboxed::__private::observed_test(true, denied_inside).unwrap();
+        sandboxed::__private::observed_test(true, false, denied_inside).unwrap();
+    });
+}
+
+#[sandboxed::test(read = "/usr", allow(udp), expect_no_denials, expect_all_used)]
+fn what_is_used_is_no_surplus() {
+    std::fs::read_dir("/usr/share").unwrap();
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+}
+
+#[sandboxed(read = ["/usr", "/var", "/etc/hosts"], write = "/var/tmp", allow(udp, signal))]
+fn uses_little() -> Result<(), Error> {
+    std::fs::read_dir("/usr/share").unwrap();
+    drop(std::fs::read("/var/there/is/nothing"));
+    Ok(())
+}
+
+#[sandboxed(thread, read = ["/usr", "/var"])]
+fn uses_little_in_thread() -> Result<(), Error> {
+    std::fs::read_dir("/usr/share").unwrap();
+    Ok(())
+}
+
+#[test]
+fn what_is_not_used_is_named() {
+    in_child("what_is_not_used_is_named", || {
+        for (body, unused) in [
+            (
+                uses_little as fn() -> Result<(), Error>,
+                &[
+                    "allow(signal)",
+                    "allow(udp)",
+                    "read = \"/etc/hosts\"",
+                    "read = \"/var\"",
+                    "write = \"/var/tmp\"",
+                ][..],
+            ),
+            (uses_little_in_thread, &["read = \"/var\""]),
+        ] {
+            let failed = std::panic::catch_unwind(|| sandboxed::__private::observed_test(false, true, body));
+            let message = failed.unwrap_err();
+            let message = message.downcast_ref::<String>().unwrap();
+            let lines: Vec<String> = unused.iter().map(|grant| format!("\n  `{grant}`")).collect();
+            assert_eq!(*message, format!("granted, and not used:{}", lines.concat()));
+        }
     });
 }

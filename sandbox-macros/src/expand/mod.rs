@@ -278,9 +278,9 @@ impl<'a> Expansion<'a> {
 
     /// A test that says what is denied to it is observed.
     fn watched(&self, result: TokenStream) -> TokenStream {
-        let (krate, none) = (&self.krate, self.args.expect_no_denials);
-        match none || body::names(&self.body, "assert_denied") {
-            true => quote_spanned!(self.site=> #krate::observed_test(#none, || #result)),
+        let (krate, none, all) = (&self.krate, self.args.expect_no_denials, self.args.expect_all_used);
+        match none || all || body::names(&self.body, "assert_denied") {
+            true => quote_spanned!(self.site=> #krate::observed_test(#none, #all, || #result)),
             false => result,
         }
     }

@@ -3,9 +3,19 @@
 use super::here;
 use crate::denial::Denial;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-type List = Arc<Mutex<Vec<Denial>>>;
+type List = Arc<Mutex<Heard>>;
+
+#[derive(Debug, Default)]
+struct Heard {
+    denials: Vec<Denial>,
+    /// Whether the use of grants is of interest.
+    wants_uses: bool,
+    /// The grants that no call has used; `None` before the first.
+    unused: Option<BTreeSet<String>>,
+}
 
 thread_local! {
     /// One list for each [`observe`] that this thread is in.
@@ -36,7 +46,8 @@ pub fn observe<R>(body: impl FnOnce() -> R) -> (R, Vec<Denial>) {
     (result, watching.end().unwrap_or_default())
 }
 
-/// A test that says what is denied to it: the body runs observed. With `none`, it fails where anything is.
+/// A test that says what is denied to it: the body runs observed. With `none`, it fails where anything is; with
+/// `all_used` where a grant is not used.
 ///
 /// # Errors
 ///
@@ -44,14 +55,23 @@ pub fn observe<R>(body: impl FnOnce() -> R) -> (R, Vec<Denial>) {
 #[track_caller]
 pub fn observed_test<R>(
     none: bool,
+    all_used: bool,
     body: impl FnOnce() -> Result<R, crate::Error>,
 ) -> Result<R, crate::Error> {
-    let (result, denials) = observe(body);
+    let watching = Watching::at(None);
+    lock(&watching.list).wants_uses = all_used;
+    let result = body();
+    let unused = lock(&watching.list).unused.take().unwrap_or_default();
+    let denials = watching.end().unwrap_or_default();
     let mut denied = denials.iter().filter(|denial| none && denial.by.is_sandbox()).peekable();
     if denied.peek().is_some() {
         let text: Vec<String> = denied.map(|denial| format!("\n{denial}")).collect();
         let failed = result.err().map_or_else(String::new, |error| format!("\nand it failed: {error}"));
         panic!("denied, where nothing was to be:{}{failed}", text.concat());
+    }
+    if let (Ok(_), false) = (&result, unused.is_empty()) {
+        let text: Vec<String> = unused.iter().map(|grant| format!("\n  `{grant}`")).collect();
+        panic!("granted, and not used:{}", text.concat());
     }
     result
 }
@@ -78,7 +98,7 @@ impl Watching {
 
     /// What was denied since then, by the sandbox or not; `None` where nobody looks on, and no call was observed.
     pub(crate) fn end(self) -> Option<Vec<Denial>> {
-        let list = std::mem::take(&mut *lock(&self.list));
+        let list = std::mem::take(&mut lock(&self.list).denials);
         match self.turn {
             Some(turn) => {
                 let seen = here::since(turn).into_iter().map(|seen| seen.named("this sandbox", "", 1));
@@ -114,8 +134,23 @@ pub(super) fn are_there() -> bool {
     LISTS.with_borrow(|lists| !lists.is_empty())
 }
 
-pub(super) fn tell(denials: &[Denial]) {
-    LISTS.with_borrow(|lists| lists.iter().for_each(|list| add(&mut lock(list), denials, |_| {})));
+/// Whether one of them wants to know which grants are used.
+pub(super) fn want_uses() -> bool {
+    LISTS.with_borrow(|lists| lists.iter().any(|list| lock(list).wants_uses))
+}
+
+/// What a call was denied, and which of its grants it did not use.
+pub(super) fn tell(denials: &[Denial], unused: BTreeSet<String>) {
+    LISTS.with_borrow(|lists| {
+        for list in lists {
+            let mut heard = lock(list);
+            add(&mut heard.denials, denials, |_| {});
+            if heard.wants_uses {
+                let known = heard.unused.take();
+                heard.unused = Some(known.map_or_else(|| unused.clone(), |known| &known & &unused));
+            }
+        }
+    });
 }
 
 /// What is there already is only counted.
@@ -132,6 +167,6 @@ pub(super) fn add(list: &mut Vec<Denial>, denials: &[Denial], is_new: impl Fn(&D
     }
 }
 
-fn lock(list: &List) -> MutexGuard<'_, Vec<Denial>> {
+fn lock(list: &List) -> MutexGuard<'_, Heard> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,10 +17,11 @@ pub use listeners::{Watching, observe, observed_test};
 use crate::denial::Denial;
 use crate::forkserver;
 use crate::plan::{Placement, Plan};
+use crate::policy::Policy;
 use crate::registry::Function;
 use explain::Format;
 use link::{Link, Wanted};
-use observer::{Facts, Task};
+use observer::{Facts, Task, uses};
 use report::Reader;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -60,6 +61,7 @@ pub(crate) struct Watch {
     file: OwnedFd,
     reader: Reader,
     program: bool,
+    grants: Vec<uses::Grant>,
 }
 
 impl Watch {
@@ -67,7 +69,7 @@ impl Watch {
     /// For a whole `program` it prints by itself, while that runs.
     pub(crate) fn begin(
         function: &'static Function,
-        plan: &Plan,
+        (plan, policy): (&Plan, &Policy),
         ruleset: Option<BorrowedFd<'_>>,
         program: bool,
     ) -> Option<Watch> {
@@ -75,7 +77,7 @@ impl Watch {
         if !is_on() || forkserver::is_out_of_reach() != Ok(false) {
             return None;
         }
-        match Watch::start(function, plan, ruleset, program) {
+        match Watch::start(function, (plan, policy), ruleset, program) {
             Ok(watch) => Some(watch),
             Err(why) => {
                 cannot(function, &why);
@@ -86,7 +88,7 @@ impl Watch {
 
     fn start(
         function: &'static Function,
-        plan: &Plan,
+        (plan, policy): (&Plan, &Policy),
         ruleset: Option<BorrowedFd<'_>>,
         program: bool,
     ) -> Result<Watch, String> {
@@ -107,11 +109,12 @@ impl Watch {
         let print = print.map(|format| (format, function.name.to_owned(), place(function)));
         let capabilities = is_worker.then(|| plan.capabilities.clone());
         let stderr = print.is_some().then(|| rustix::stdio::stderr());
-        let task = Task { facts, ruleset: ruleset.is_some(), capabilities, print };
+        let grants = if listeners::want_uses() { uses::grants(plan, policy) } else { Vec::new() };
+        let task = Task { grants: grants.clone(), facts, ruleset: ruleset.is_some(), capabilities, print };
         let fds: Vec<BorrowedFd<'_>> =
             [theirs.as_fd(), file.as_fd()].into_iter().chain(ruleset).chain(stderr).collect();
         server.observer(&task, &fds).map_err(|error| failed(&error))?;
-        Ok(Watch { function, link: Some(ours), file, reader, program })
+        Ok(Watch { function, link: Some(ours), file, reader, program, grants })
     }
 
     /// What a worker needs to be observed: its end of the link, and the report.
@@ -170,7 +173,8 @@ impl Watch {
         }
         let denials: Vec<Denial> =
             self.reader.since(0).into_iter().map(|(seen, count)| seen.of(self.function, count)).collect();
-        listeners::tell(&denials);
+        let unused = self.grants.iter().enumerate().filter(|(index, _)| !self.reader.is_used(*index));
+        listeners::tell(&denials, unused.map(|(_, grant)| grant.text.clone()).collect());
         if !self.program {
             print(&denials);
         }

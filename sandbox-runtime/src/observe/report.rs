@@ -25,6 +25,10 @@ const ENTRIES: usize = 8;
 const LEFT_OUT: usize = 16;
 /// How many bytes say why nothing can be seen; 0 if it can.
 const FAILURE: usize = 24;
+/// A bit for each grant that was used.
+const USED: usize = 32;
+/// How many grants can be looked at.
+pub(super) const MOST_GRANTS: usize = (TABLE - USED) * 8;
 /// Of each: how often it came, its last turn, where its bytes begin and how many they are.
 const TABLE: usize = 64;
 const ROW: usize = 32;
@@ -106,6 +110,13 @@ impl Writer {
         Some(index)
     }
 
+    /// Takes note that a grant was used, by its place among them.
+    pub(crate) fn note_use(&mut self, grant: usize) {
+        if grant < MOST_GRANTS {
+            self.memory.u64(USED + grant / 64 * 8).fetch_or(1 << (grant % 64), Ordering::AcqRel);
+        }
+    }
+
     /// Says why nothing can be seen. There is nothing else to say then.
     pub(crate) fn fail(&mut self, why: &str) {
         let bytes = &why.as_bytes()[..why.len().min(LENGTH - BYTES)];
@@ -143,6 +154,12 @@ impl Reader {
     /// What came after a turn, in the order of the last time, with how often it came in all.
     pub(crate) fn since(&self, turn: u64) -> Vec<(Seen, u64)> {
         read(&self.memory, turn)
+    }
+
+    /// Whether a grant was used.
+    pub(crate) fn is_used(&self, grant: usize) -> bool {
+        let bits = || self.memory.u64(USED + grant / 64 * 8).load(Ordering::Acquire);
+        grant >= MOST_GRANTS || bits() >> (grant % 64) & 1 == 1
     }
 
     /// Why nothing could be seen.
@@ -222,6 +239,19 @@ mod tests {
         let long = "x".repeat(LENGTH);
         assert!(!writer.add(&seen(&long)));
         assert_eq!(reader.turn(), 2 * MOST as u64 + 1);
+    }
+
+    #[test]
+    fn what_is_used_is_noted() {
+        let file = file().unwrap();
+        let mut writer = Writer::new(&file).unwrap();
+        let reader = Reader::new(file.as_fd()).unwrap();
+        for grant in [0, 63, 64, 255, 256] {
+            assert_eq!(reader.is_used(grant), grant == 256, "beyond the last nothing is known");
+            writer.note_use(grant);
+            assert!(reader.is_used(grant));
+        }
+        assert!(!reader.is_used(1) && reader.since(0).is_empty());
     }
 
     #[test]

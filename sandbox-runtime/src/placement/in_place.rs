@@ -35,7 +35,7 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
         // A worker must be as restricted as this program is going to be, and afterwards the forkserver could not
         // be started any more.
         let has_workers = needs_forkserver() && !is_out_of_reach(function)?;
-        if !is_out_of_reach(function)? && observe(function, &plan, &locks) {
+        if !is_out_of_reach(function)? && observe(function, (&plan, policy), &locks) {
             locks.report(&plan);
         }
         if !has_workers {
@@ -65,8 +65,8 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
 }
 
 /// Has an observer look on from now on, where one is asked for.
-fn observe(function: &'static Function, plan: &Plan, locks: &Locks) -> bool {
-    let watch = Watch::begin(function, plan, locks.ruleset.as_ref().map(AsFd::as_fd), true);
+fn observe(function: &'static Function, (plan, policy): (&Plan, &Policy), locks: &Locks) -> bool {
+    let watch = Watch::begin(function, (plan, policy), locks.ruleset.as_ref().map(AsFd::as_fd), true);
     watch.is_some_and(Watch::attach_process)
 }
 

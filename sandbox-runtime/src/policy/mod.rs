@@ -351,6 +351,10 @@ impl Policy {
         granted > u32::from(u16::MAX)
     }
 
+    pub(crate) fn allowed(&self) -> impl Iterator<Item = Allow> {
+        self.allow.iter().copied()
+    }
+
     pub(crate) fn allows(&self, what: Allow) -> bool {
         self.allow.contains(&what)
     }

@@ -10,6 +10,7 @@ mod call;
 mod judge;
 mod path;
 mod probe;
+pub(crate) mod uses;
 
 pub(crate) use call::LOOKED_AT;
 pub(crate) use judge::Facts;
@@ -38,6 +39,8 @@ pub(crate) struct Task {
     /// What the observed keeps of root's capabilities; `None` where it keeps all. Credentials must be equal, or what file
     /// permissions refuse would be blamed on Landlock.
     pub(crate) capabilities: Option<Vec<Capability>>,
+    /// Whose use is to be seen.
+    pub(crate) grants: Vec<uses::Grant>,
     /// Prints by itself, where the host cannot: under which name and place.
     pub(crate) print: Option<(Format, String, String)>,
 }
@@ -133,8 +136,10 @@ impl Observer {
             }
             Stop::Returned => {
                 let call = self.under_way.remove(&thread);
-                if let (Some(call), Some(errno)) = (call, ptrace::errno(thread)?) {
-                    self.failed(thread, call, errno, false);
+                match (call, ptrace::errno(thread)?) {
+                    (Some(call), Some(errno)) => self.failed(thread, call, errno, false),
+                    (Some(call), None) => self.succeeded(thread, call),
+                    (None, _) => {}
                 }
             }
             Stop::Exec => drop(self.under_way.remove(&thread)),
@@ -164,6 +169,14 @@ impl Observer {
             self.failed(thread, call, libc::EACCES, true);
         }
         ptrace::go_on(thread, libc::SIGSYS)
+    }
+
+    fn succeeded(&mut self, thread: Pid, call: Call) {
+        if !self.task.grants.is_empty() {
+            let ask = ask(thread, name_of_call(call.number), &call);
+            let used = uses::used_by(thread, self.task.facts.placement, &ask, &self.task.grants);
+            used.into_iter().for_each(|grant| self.report.note_use(grant));
+        }
     }
 
     fn noted(&mut self, thread: Pid, quiet: u64) {
