@@ -350,7 +350,7 @@ pub use sandboxed_macros::assert_denied;
 /// `$TMPDIR` or `$HOME`. Other values that differ by machine differ in the file.
 ///
 /// It looks at the functions of the crate that is tested: those whose module path begins with the name of the package, or
-/// of the crate that the test is compiled in, but no tests. `assert_locked!("one", "other")` looks at those of these
+/// of the crate that the test is compiled in, but not at tests. `assert_locked!("one", "other")` looks at those of these
 /// crates instead, `assert_locked!(all)` at those of every crate that is linked.
 ///
 /// # Panics

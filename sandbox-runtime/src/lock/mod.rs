@@ -72,8 +72,8 @@ impl Mode {
 fn check(lock: &Lock, path: &Path, mode: Mode) -> Result<(), String> {
     const ACCEPT: &str = "SANDBOXED_ACCEPT=1 cargo test";
     if lock.blocks.is_empty() {
-        return Err("this test has no sandboxed function to lock: where they are in a library, a test in `tests/` has to \
-             name it, as `use my_crate as _;` does"
+        return Err("this test has no sandboxed function to lock: to link a library, a test in `tests/` has to name it, as \
+                    `use my_crate as _;` does; one that is not called as its package is named: `assert_locked!(\"it\")`"
             .into());
     }
     let shown = path.display();

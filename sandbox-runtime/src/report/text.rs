@@ -64,7 +64,12 @@ const fn is_shared(mark: Mark) -> bool {
 /// Mark, resources, and what there is to say. What is alike shares a line.
 fn lines(row: &Row) -> Vec<(Mark, String, String)> {
     let mut lines: Vec<(Mark, String, String)> = Vec::new();
-    for cell in &row.cells {
+    if row.policy.is_none() {
+        lines.push((Mark::ByArguments, "all is worked out when it is called".into(), String::new()));
+    }
+    // Of those by arguments only what was denied is worth a word.
+    let cells = row.cells.iter().filter(|cell| cell.mark != Mark::ByArguments || cell.denied > 0);
+    for cell in cells {
         let (mark, detail, denied) = (cell.mark, detail(cell), times(cell.denied));
         let is_shared = is_shared(mark);
         match lines.iter_mut().find(|line| is_shared && line.0 == mark && line.2 == detail) {
