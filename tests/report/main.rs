@@ -109,6 +109,7 @@ fn the_page_loads_nothing_and_has_every_function_and_denial() {
     }
     assert_eq!(page.matches("<pre class=\"denial\">").count(), denials().len());
     assert!(page.contains("<span>denied </span>3×"));
+    assert!(page.contains("by arguments: <code>read = path, memory = &quot;256MiB&quot;</code>"));
     // What names could deceive with is seen.
     assert!(page.contains("hostile::&lt;img") && page.contains("\\u{202e}"));
     let text = report.to_string();

@@ -103,14 +103,22 @@ fn table(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     }
     f.write_str("</tr>\n</thead>\n<tbody role=\"rowgroup\">\n")?;
     for (number, row) in report.rows.iter().enumerate() {
-        writeln!(
+        write!(
             f,
             "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\"><a href=\"#f{number}\">{}</a><small>{}</small>\
-             <small class=\"place\">{}</small></th>",
+             <small class=\"place\">{}</small>",
             Text(&row.name),
             row.placement,
             Text(&row.place)
         )?;
+        if row.policy.is_none() {
+            write!(
+                f,
+                "<small class=\"arguments\">by arguments: <code>{}</code></small>",
+                Text(&row.attribute)
+            )?;
+        }
+        f.write_str("</th>\n")?;
         row.cells.iter().try_for_each(|cell| table_cell(f, row, cell))?;
         f.write_str("</tr>\n")?;
     }
