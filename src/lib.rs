@@ -322,6 +322,61 @@ pub use sandboxed_macros::test;
 /// When the operation is allowed, fails otherwise, or would have been refused by file permissions.
 pub use sandboxed_macros::assert_denied;
 
+/// Asserts that the sandboxed functions of this crate are as they were accepted in `sandbox.lock`, so that a change that
+/// widens a sandbox shows in a diff, and fails until somebody accepts it.
+///
+/// ```no_run
+/// # use sandboxed as my_crate;
+/// // tests/sandboxes.rs
+/// use my_crate as _; // else a library is not linked to its test
+///
+/// #[test]
+/// fn sandboxes_are_as_accepted() {
+///     sandboxed::assert_locked!();
+/// }
+/// ```
+///
+/// The file stands beside `Cargo.toml` and is for version control. It is written where it is missing, but not where `CI`
+/// is set; and where `SANDBOXED_ACCEPT=1` is set. It has a block for each function and a line for each grant and limit,
+/// the default limits too:
+///
+/// ```text
+/// my_crate::config::load
+///   process
+///   memory = "1GiB"
+///   open_files = 256
+///   read = "/etc/my_crate"
+///   timeout = "30s"
+/// ```
+///
+/// It is the same on every kernel and machine, and has no lines of the source. A policy that depends on the arguments of a
+/// call is locked by its attribute. Paths are as the policy has them; one that the attribute does not spell out, and that
+/// lies below the directory of the package, of temporary files or of the user, begins with `$CARGO_MANIFEST_DIR`,
+/// `$TMPDIR` or `$HOME`. Other values that differ by machine differ in the file.
+///
+/// It looks at the functions of the crate that is tested: those whose module path begins with the name of the package, or
+/// of the crate that the test is compiled in, but not at tests. `assert_locked!("one", "other")` looks at those of these
+/// crates instead, `assert_locked!(all)` at those of every crate that is linked.
+///
+/// # Panics
+///
+/// Where anything differs: the message has the lines, and says which widen the sandbox and which narrow it where that can
+/// be told. Where the file is missing and `CI` is set, where it cannot be read or written, and where there is no sandboxed
+/// function to look at.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[macro_export]
+macro_rules! assert_locked {
+    () => {
+        $crate::assert_locked!(::core::env!("CARGO_PKG_NAME"), ::core::env!("CARGO_CRATE_NAME"))
+    };
+    (all) => {
+        $crate::__private::assert_locked(::core::env!("CARGO_MANIFEST_DIR"), &[])
+    };
+    ($($name:expr),+ $(,)?) => {
+        $crate::__private::assert_locked(::core::env!("CARGO_MANIFEST_DIR"), &[$($name),+])
+    };
+}
+
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!(
     "`sandboxed` is enforced by the Linux kernel, on x86_64 and aarch64; for other targets write \
@@ -333,8 +388,8 @@ compile_error!(
 pub use sandboxed_runtime::{
     Access, Allow, By, Bytes, BytesMut, Capability, Cause, Denial, Erratum, Error, ErrorKind, Function, Hint,
     Kernel, Layer, Limits, Lost, Map, Memory, NetAccess, Object, Output, Placement, Plan, Policy, Preset,
-    Progress, Promise, Ran, Results, Stdio, ThreadSync, Timeout, Unenforceable, Unwritable, Workers,
-    frame_limit, functions, kernel, kernel_for, map, observe, optional, plan, set_frame_limit, start,
+    Progress, Promise, Ran, Report, Results, Stdio, ThreadSync, Timeout, Unenforceable, Unwritable, Workers,
+    frame_limit, functions, kernel, kernel_for, map, observe, optional, plan, report, set_frame_limit, start,
 };
 
 #[cfg(all(

@@ -1,5 +1,7 @@
 //! The runtime of the crate `sandboxed`, which re-exports what is for users; see there.
 //!
+//! For people: [`report`](mod@report) shows every function with its plan, [`lock`] holds them to what was accepted.
+//!
 //! The modules in the order of a call: [`map()`] makes many at once, [`call`] finds the placement, [`registry`] lists
 //! the functions of the binary, [`policy`] and [`plan`](mod@plan) are data and pure functions, `placement` runs the call
 //! (over `forkserver` and `pool` in a process), `enforce` locks, `worker` runs the body, [`codec`] and [`wire`] carry
@@ -10,7 +12,9 @@
 #[macro_use]
 mod sys;
 
+pub mod lock;
 mod map;
+pub mod report;
 
 pub mod call;
 pub mod registry;
@@ -64,6 +68,7 @@ pub use policy::{
     Access, Allow, Memory, NetAccess, Policy, Preset, Stdio, ThreadSync, Timeout, Workers, optional,
 };
 pub use registry::{Function, functions};
+pub use report::{Report, report};
 #[cfg(feature = "policy-files")]
 pub use sandboxed_config::PolicyFileError;
 pub use sandboxed_config::Unwritable;
@@ -98,6 +103,7 @@ pub mod __private {
     };
     pub use crate::codec::*;
     pub use crate::denial::{Denied, assert_denied, errno, pick_path};
+    pub use crate::lock::assert_locked;
     pub use crate::observe::{Watching, observed_test};
     pub use crate::registry::FUNCTIONS;
     pub use crate::worker::{forge_reply, reply_memory};

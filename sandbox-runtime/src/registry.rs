@@ -23,6 +23,8 @@ pub struct Function {
     /// What `warm` names: runs once, before any call, in the locked template from which the function's workers are
     /// forked, so that what it makes is in every worker. `None` where the attribute names none.
     pub warm: Option<fn()>,
+    /// Whether it is a test: `#[sandboxed::test]`.
+    pub test: bool,
 }
 
 /// Filled by the linker, one entry for each `#[sandboxed]`.

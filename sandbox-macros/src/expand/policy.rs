@@ -45,6 +45,7 @@ impl Expansion<'_> {
             }),
             None => quote_spanned!(site=> ::core::option::Option::None),
         };
+        let test = self.kind == Kind::Test;
         let registered = quote_spanned!(site=>
             #item
             #[#krate::linkme::distributed_slice(#krate::FUNCTIONS)]
@@ -58,6 +59,7 @@ impl Expansion<'_> {
                 attribute: #attribute,
                 policy: #listed,
                 warm: #warm,
+                test: #test,
             };
         );
         (registered, policy)

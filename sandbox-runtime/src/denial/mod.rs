@@ -131,7 +131,7 @@ impl fmt::Display for Object {
 }
 
 /// A name as it is, unless a terminal or a reader could take it for something else.
-fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     match name.chars().all(|c| !c.is_control() && !c.is_whitespace()) && !name.is_empty() {
         true => name.to_owned(),
         false => format!("{name:?}"),

@@ -26,7 +26,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+pub(crate) use calls::Purpose;
 pub(crate) use pins::Pins;
+
+/// What a system call is for, by its kernel name.
+pub(crate) fn purpose(call: &str) -> Option<Purpose> {
+    CALLS.iter().find(|known| known.name == call).map(|known| known.purpose)
+}
 
 /// A compiled filter, as it goes to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

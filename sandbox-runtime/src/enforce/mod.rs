@@ -5,7 +5,7 @@
 //! that running a body requires.
 
 pub(crate) mod capabilities;
-mod filter;
+pub(crate) mod filter;
 pub(crate) mod mark;
 mod namespaces;
 mod ruleset;

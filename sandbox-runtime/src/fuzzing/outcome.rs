@@ -20,6 +20,7 @@ static FUNCTION: Function = Function {
     attribute: "",
     policy: None,
     warm: None,
+    test: false,
 };
 
 static PLAN: LazyLock<Plan> = LazyLock::new(|| {

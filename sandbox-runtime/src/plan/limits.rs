@@ -28,7 +28,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub(super) fn of(policy: &Policy) -> Limits {
+    pub(crate) fn of(policy: &Policy) -> Limits {
         Limits {
             timeout: match policy.timeout {
                 None => Some(DEFAULT_TIMEOUT),

@@ -121,6 +121,19 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// The mechanism in a word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Layer::Landlock(_) | Layer::LandlockWithout(_) => "Landlock",
+            Layer::Filter => "filter",
+            Layer::Rlimit => "rlimit",
+            Layer::Forkserver => "forkserver",
+            Layer::Nothing => "given nothing else",
+            Layer::Namespaces => "namespaces",
+            Layer::NamespaceRlimit => "rlimit in a user namespace",
+        }
+    }
+
     pub(super) fn is_there(self, kernel: Kernel, placement: Placement) -> bool {
         match self {
             Layer::Landlock(least) => kernel.abi >= least,

@@ -18,3 +18,7 @@ pub async fn show_threads() {
     tokio::spawn(async move { read("task") }).await.expect("the task does not panic");
     tokio::task::spawn_blocking(move || read("blocking")).await.expect("the task does not panic");
 }
+
+/// A function of a library, for a test that no more than names it.
+#[sandboxed::sandboxed(read = "/usr", timeout = "1s")]
+pub fn of_a_library() {}

@@ -6,7 +6,7 @@
 
 /// What a system call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Works on what is open already.
     Descriptors,
     /// Its own memory.
