@@ -195,6 +195,9 @@ impl<R> Settle<R> for AsPanic {
             Ok(value) => value,
             Err(error) => match error.kind() {
                 // As if the body had panicked: the hook of this process has not seen it yet.
+                ErrorKind::Panicked { backtrace: Some(frames), .. } => {
+                    panic!("{error}\nstack backtrace of the worker:\n{frames}")
+                }
                 ErrorKind::Panicked { .. } | ErrorKind::Unenforceable(_) => panic!("{error}"),
                 _ => match std::error::Error::source(&error) {
                     Some(cause) => panic!("{error}: {cause}"),

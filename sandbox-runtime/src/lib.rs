@@ -32,6 +32,9 @@ mod limit;
 
 mod worker;
 
+mod backtrace;
+mod record;
+
 mod bytes;
 pub mod codec;
 pub mod wire;

@@ -33,9 +33,11 @@ pub(crate) fn call<R: Send>(
     })?;
     finished(joined).map_err(|failure| match failure {
         Failure::NotLocked(error) => error.of(function.name),
-        Failure::Panicked(message) => {
-            Error::new(function.name, ErrorKind::Panicked { message, location: None }, Ran::Yes)
-        }
+        Failure::Panicked(message) => Error::new(
+            function.name,
+            ErrorKind::Panicked { message, location: None, backtrace: None },
+            Ran::Yes,
+        ),
     })
 }
 
