@@ -113,3 +113,43 @@ fn make_site((level, target, file, line, module, names): &Place) -> Option<&'sta
     site.0.set(metadata).ok()?;
     Some(site)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Facade;
+
+    /// Those that were known before go on.
+    #[test]
+    fn no_more_places_are_kept_than_there_may_be() {
+        let of_line = |line: u32| Record {
+            facade: Facade::Tracing,
+            level: 3,
+            target: "a::target".into(),
+            message: "hello".into(),
+            file: None,
+            line: Some(line),
+            module: None,
+            fields: vec![("key".into(), "value".into())],
+        };
+        let most = MOST_SITES as u32;
+        let first = site_of(&of_line(0)).unwrap();
+        assert!((0..most).all(|line| site_of(&of_line(line)).is_some()));
+        assert!(site_of(&of_line(most)).is_none());
+        assert!(std::ptr::eq(site_of(&of_line(0)).unwrap(), first));
+        let metadata = first.metadata();
+        assert_eq!(
+            (metadata.target(), metadata.line(), *metadata.level()),
+            ("a::target", Some(0), Level::INFO)
+        );
+        assert_eq!(metadata.fields().to_string(), "{message, sandboxed.function, key}");
+    }
+
+    #[test]
+    fn levels_are_numbers_and_back() {
+        for (number, filter) in [(0, LevelFilter::OFF), (1, LevelFilter::ERROR), (5, LevelFilter::TRACE)] {
+            assert_eq!(super::filter(number), filter);
+            assert_eq!(filter.into_level().map_or(0, super::number), number);
+        }
+    }
+}
