@@ -194,10 +194,12 @@ impl<R> Settle<R> for AsPanic {
         match result {
             Ok(value) => value,
             Err(error) => match error.kind() {
-                // As if the body had panicked: the hook of this process has not seen it yet.
+                // Beside the message, which is the same whatever the environment says.
                 ErrorKind::Panicked { backtrace: Some(frames), .. } => {
-                    panic!("{error}\nstack backtrace of the worker:\n{frames}")
+                    eprintln!("stack backtrace of the worker:\n{frames}");
+                    panic!("{error}")
                 }
+                // As if the body had panicked: the hook of this process has not seen it yet.
                 ErrorKind::Panicked { .. } | ErrorKind::Unenforceable(_) => panic!("{error}"),
                 _ => match std::error::Error::source(&error) {
                     Some(cause) => panic!("{error}: {cause}"),
