@@ -269,6 +269,13 @@
 ///
 /// A body in a worker sees statics as they were before `main`.
 ///
+/// # Logs
+///
+/// What a body prints, and says by `log` or (with the feature `tracing`) by `tracing`, reaches this process in order, and its
+/// own logger at the level that it has when the call is made, with the field `sandboxed.function`. `warm` may set another
+/// logger for the workers. `docs/debugging.md` of the repository says what is cut, and how debuggers and the like get to a
+/// worker.
+///
 /// # Failures
 ///
 /// If the function returns a `Result` whose error has `From<sandboxed::Error>`, a failure is an `Err`. Otherwise it

@@ -194,6 +194,11 @@ impl<R> Settle<R> for AsPanic {
         match result {
             Ok(value) => value,
             Err(error) => match error.kind() {
+                // Beside the message, which is the same whatever the environment says.
+                ErrorKind::Panicked { backtrace: Some(frames), .. } => {
+                    eprintln!("stack backtrace of the worker:\n{frames}");
+                    panic!("{error}")
+                }
                 // As if the body had panicked: the hook of this process has not seen it yet.
                 ErrorKind::Panicked { .. } | ErrorKind::Unenforceable(_) => panic!("{error}"),
                 _ => match std::error::Error::source(&error) {

@@ -65,6 +65,8 @@ pub enum ErrorKind {
         message: String,
         /// File, line and column, where known.
         location: Option<String>,
+        /// See [`Error::backtrace`].
+        backtrace: Option<String>,
     },
     /// A signal ended the worker.
     Killed {
@@ -259,6 +261,18 @@ impl Error {
         }
     }
 
+    /// The frames of the body's panic, the innermost first, as the standard library prints them; `None` unless
+    /// `RUST_BACKTRACE` is set in this process. It is not a part of the error's text. A worker can forge it.
+    ///
+    /// Names are looked up in this process: frames of shared libraries have none, nor have those of a program without
+    /// symbols.
+    pub fn backtrace(&self) -> Option<&str> {
+        match self.kind() {
+            ErrorKind::Panicked { backtrace, .. } => backtrace.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The signal that ended the worker.
     pub fn signal(&self) -> Option<i32> {
         match self.kind() {
@@ -349,10 +363,10 @@ impl fmt::Display for Text<'_> {
                 }
             }
             ErrorKind::Launch { what, .. } => write!(f, "sandbox of `{function}` cannot be launched: {what}"),
-            ErrorKind::Panicked { message, location: Some(location) } => {
+            ErrorKind::Panicked { message, location: Some(location), .. } => {
                 write!(f, "sandboxed `{function}` panicked at {location}: {message}")
             }
-            ErrorKind::Panicked { message, location: None } => {
+            ErrorKind::Panicked { message, location: None, .. } => {
                 write!(f, "sandboxed `{function}` panicked: {message}")
             }
             ErrorKind::Killed { signal, hint } => {
@@ -462,7 +476,7 @@ mod tests {
     fn control_characters_are_spelled_out() {
         assert_eq!(harmless("a\tb\r\nü"), "a\tb\r\nü");
         assert_eq!(harmless("\x1b]0;x\x07\u{9b}2J"), "\\u{1b}]0;x\\u{7}\\u{9b}2J");
-        let kind = ErrorKind::Panicked { message: "\x1b[2J".into(), location: None };
+        let kind = ErrorKind::Panicked { message: "\x1b[2J".into(), location: None, backtrace: None };
         let error = Error::new("f", kind, Ran::Yes);
         assert_eq!(error.to_string(), "sandboxed `f` panicked: \\u{1b}[2J");
         assert_eq!(error.panic_message(), Some("\x1b[2J"));

@@ -41,6 +41,9 @@ mod limit;
 
 mod worker;
 
+mod backtrace;
+mod record;
+
 mod bytes;
 pub mod codec;
 pub mod wire;

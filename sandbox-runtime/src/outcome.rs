@@ -1,5 +1,6 @@
 //! From what was seen of a call to its result.
 
+use crate::backtrace;
 use crate::bytes::result::ResultFile;
 use crate::error::{Error, ErrorKind, Hint, Ran};
 use crate::forkserver::{End, Report};
@@ -102,8 +103,8 @@ impl Circumstances<'_> {
             // It unwound to the top, or aborted: under `panic = "abort"`, or because it panicked in a drop.
             (End::Exited(PANICKED) | End::Killed(libc::SIGABRT), Some(note)) => {
                 let note = postcard::from_bytes(note).map_err(|_| bad("a note of a panic that is none"));
-                let PanicNote { message, location } = note?;
-                Err(ErrorKind::Panicked { message, location })
+                let PanicNote { message, location, frames } = note?;
+                Err(ErrorKind::Panicked { message, location, backtrace: backtrace::text(&frames) })
             }
             (End::Exited(code), _) if self.is_program => Ok(Outcome::Exit(code)),
             (End::Exited(code), _) => Err(ErrorKind::Exited { code }),

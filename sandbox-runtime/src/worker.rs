@@ -1,6 +1,12 @@
 //! In a template and its workers, from the fork to the end: locks itself, waits for a call, decodes, calls, catches,
 //! encodes, and exits or waits again.
 
+mod events;
+mod reply;
+
+pub use reply::{forge_reply, reply_memory};
+
+use crate::backtrace::{self, Offset};
 use crate::bytes::result;
 use crate::call::{Call, Caller, Entry};
 use crate::codec::{CodecError, Incoming, Outgoing};
@@ -12,12 +18,14 @@ use crate::observe;
 use crate::observe::link::{Link, Wanted};
 use crate::observe::report::Reader;
 use crate::plan::Limits;
+use crate::record::{Levels, cut};
 use crate::sys::image::Image;
 use crate::sys::{self, process};
-use crate::wire::{self, Files, Head, Kind, Replies, Requests, Setup};
+use crate::wire::{self, Files, Head, Kind, Requests, Setup};
+use reply::{ring, send};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec};
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec};
 use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid, Signal};
 use serde::{Deserialize, Serialize};
@@ -27,6 +35,7 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where a worker rings for its host; the numbers below are its stdio.
 const BELL: i32 = 3;
@@ -34,6 +43,9 @@ const BELL: i32 = 3;
 const JOB: i32 = 4;
 /// What a program whose `main` panicked exits with.
 pub(crate) const PANICKED: i32 = 101;
+/// Whether the host wants to know the frames of a panic.
+static WANTS_BACKTRACE: AtomicBool = AtomicBool::new(false);
+
 /// Why a body did not begin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Refusal {
@@ -56,6 +68,7 @@ impl Refusal {
 pub(crate) struct PanicNote {
     pub(crate) message: String,
     pub(crate) location: Option<String>,
+    pub(crate) frames: Vec<Offset>,
 }
 
 /// What a template hands to every worker that it forks.
@@ -372,8 +385,7 @@ pub(crate) fn run(
     let mut job = Some(job);
     loop {
         let head = requests.next();
-        REPLIES
-            .with_borrow_mut(|replies| replies.iter_mut().for_each(|replies| replies.begin(requests.turn())));
+        reply::begin(requests.turn());
         if head.fds > 0
             && let Ok(worker) = &mut worker
             && worker.open_files.take().is_some()
@@ -412,7 +424,7 @@ fn open(
     begin_session(template)?;
     let (requests, replies) = wire::open_channel(&openings.files, window, turn)?;
     replies.touch(at_hand);
-    REPLIES.set(Some(replies));
+    reply::open(replies);
     // Above both numbers first, so that neither assignment closes the other.
     let job = fcntl_dupfd_cloexec(&openings.job, JOB + 1)?;
     let bell = fcntl_dupfd_cloexec(&openings.bell, JOB + 1)?;
@@ -481,6 +493,8 @@ impl Worker {
         result::begin_call((head.flags & Head::RESULT != 0).then(|| fds.pop_back()).flatten());
         let entry = Image::ours().and_then(|image| image.function_at::<Entry>(head.entry));
         let entry = entry.ok_or_else(|| Refusal::of("no function at that offset"))?;
+        events::begin(Levels::of_bits(head.flags >> Head::LEVELS));
+        WANTS_BACKTRACE.store(head.flags & Head::BACKTRACE != 0, Ordering::Relaxed);
         // The host is trusted, and the memory is limited otherwise.
         let input = Incoming::new(arguments, fds).with_room(u64::MAX);
         let mut caller = Channel { begun: false };
@@ -521,7 +535,9 @@ pub(crate) fn execute(
     caller: &mut dyn Caller,
 ) -> std::thread::Result<Result<(), CodecError>> {
     // A panic must not unwind into the forkserver's code. Nothing of what it leaves broken is used again.
-    catch_unwind(AssertUnwindSafe(|| entry(&mut Call::new(input, caller))))
+    catch_unwind(AssertUnwindSafe(|| {
+        backtrace::__rust_begin_short_backtrace(|| entry(&mut Call::new(input, caller)))
+    }))
 }
 
 /// The caller of a worker's body: the host, over the channel.
@@ -563,47 +579,14 @@ fn refuse(refusal: &Refusal) -> ! {
 }
 
 thread_local! {
-    /// Set in the thread of the body alone.
-    static REPLIES: RefCell<Option<Replies>> = const { RefCell::new(None) };
-    static LAST_LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+    static LAST_PANIC: RefCell<Option<Place>> = const { RefCell::new(None) };
 }
 
-/// Sends a frame. A panic while one is sent has nowhere to go.
-fn send(kind: Kind, payload: &[&[u8]]) {
-    REPLIES.with(|replies| {
-        let Ok(mut replies) = replies.try_borrow_mut() else { return };
-        let Some(replies) = replies.as_mut() else { return };
-        replies.write(&wire::header(kind, payload.iter().map(|part| part.len()).sum()), ring);
-        payload.iter().for_each(|part| replies.write(part, ring));
-        // Nobody waits for a beginning, nor for a panic, whose end is the process's.
-        match kind {
-            Kind::Begun | Kind::Panicked => replies.publish_quietly(),
-            kind if kind.is_bulk() => replies.publish_quietly(),
-            _ => replies.publish(ring),
-        }
-    });
-}
-
-/// For tests that attack: adds any bytes to the stream of a reply, as code that controls a worker could.
-pub fn forge_reply(bytes: &[u8]) {
-    REPLIES.with(|replies| {
-        let Ok(mut replies) = replies.try_borrow_mut() else { return };
-        let Some(replies) = replies.as_mut() else { return };
-        replies.write(bytes, ring);
-        replies.publish(ring);
-    });
-}
-
-/// For tests that attack: where the memory of replies is, and how long it is.
-pub fn reply_memory() -> Option<(*mut u8, usize)> {
-    REPLIES.with(|replies| replies.try_borrow().ok()?.as_ref().map(Replies::memory))
-}
-
-/// Wakes the host. One that is gone needs no worker.
-fn ring() {
-    if !matches!(rustix::io::write(process::borrow_fd(BELL), &[0]), Ok(_) | Err(Errno::INTR | Errno::AGAIN)) {
-        process::exit_now(1);
-    }
+/// Where a panic began.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    location: Option<String>,
+    frames: Vec<Offset>,
 }
 
 /// The panic hook of a worker: tells the host, which must know even if the panic aborts. Other threads of a body
@@ -611,30 +594,29 @@ fn ring() {
 fn note_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
     let message = message_of(info.payload());
-    match REPLIES.try_with(|replies| replies.try_borrow().is_ok_and(|replies| replies.is_some())) {
-        Ok(true) => {
-            send_note(&PanicNote { message, location: location.clone() });
-            LAST_LOCATION.set(location);
-        }
-        _ => eprintln!("thread panicked at {}: {message}", location.as_deref().unwrap_or("an unknown place")),
+    if !reply::is_body() {
+        let place = location.as_deref().unwrap_or("an unknown place");
+        return eprintln!("thread panicked at {place}: {message}");
     }
+    let frames = if WANTS_BACKTRACE.load(Ordering::Relaxed) { backtrace::capture() } else { Vec::new() };
+    let place = Place { location, frames };
+    send_note(message, place.clone());
+    LAST_PANIC.set(Some(place));
 }
 
 /// The body panicked, all the way up. Its own hook may have replaced ours, so the message is told again.
 fn panicked(payload: Box<dyn Any + Send>, program: bool) {
     flush();
     if !program {
-        send_note(&PanicNote { message: message_of(&*payload), location: LAST_LOCATION.take() });
+        send_note(message_of(&*payload), LAST_PANIC.take().unwrap_or_default());
     }
     // Dropping it runs code of the body's, which may panic again.
     std::mem::forget(payload);
 }
 
-fn send_note(note: &PanicNote) {
-    let mut note = note.clone();
-    let longest = wire::NOTE_LIMIT / 2;
-    let cut = (0..=note.message.len().min(longest)).rev().find(|end| note.message.is_char_boundary(*end));
-    note.message.truncate(cut.unwrap_or(0));
+fn send_note(mut message: String, Place { location, frames }: Place) {
+    cut(&mut message, wire::NOTE_LIMIT / 2);
+    let note = PanicNote { message, location, frames };
     send(Kind::Panicked, &[&postcard::to_allocvec(&note).unwrap_or_default()]);
 }
 

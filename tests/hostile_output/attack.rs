@@ -12,6 +12,7 @@ const NOTE: usize = 64 << 10;
 pub const HONEST: u32 = 7;
 pub const FORGED: u32 = 42;
 
+const RECORD: u8 = 2;
 const REFUSED: u8 = 3;
 pub const BEGUN: u8 = 4;
 pub const PANICKED: u8 = 5;
@@ -136,20 +137,36 @@ pub fn returned(value: u32) -> Vec<u8> {
     frame(RETURNED, &message.segments().collect::<Vec<_>>().concat())
 }
 
-/// A panic's or a refusal's text, without the second part that each has.
+/// A panic's or a refusal's text, without the second part that each has, or the frames of a panic.
 fn note(text: &str) -> Vec<u8> {
+    [&string(text)[..], &[0, 0]].concat()
+}
+
+fn number(mut left: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut left = text.len();
     while left > 0x7f {
         bytes.push(left as u8 | 0x80);
         left >>= 7;
     }
     bytes.push(left as u8);
-    [&bytes[..], text.as_bytes(), &[0]].concat()
+    bytes
+}
+
+fn string(text: &str) -> Vec<u8> {
+    [&number(text.len()), text.as_bytes()].concat()
+}
+
+/// A record of `log` (0) or an event of `tracing` (1): level, target, message, no place, fields.
+fn record(facade: u8, level: u8, target: &str, message: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+    let place = vec![0, 0, 0];
+    let count = number(fields.len());
+    let fields = fields.iter().flat_map(|(key, value)| [string(key), string(value)].concat()).collect();
+    frame(RECORD, &[vec![facade, level], string(target), string(message), place, count, fields].concat())
 }
 
 pub fn all() -> Vec<Attack> {
-    [lengths(), ends(), sequences(), texts(), channels(), memory(), before_the_body(), endless()].concat()
+    [lengths(), ends(), sequences(), texts(), records(), channels(), memory(), before_the_body(), endless()]
+        .concat()
 }
 
 /// Lengths of all sizes, announced and no more.
@@ -175,7 +192,7 @@ fn lengths() -> Vec<Attack> {
             Attack::new(format!("kind {kind}, {length} bytes announced"), steps, end(kind, length))
         })
     };
-    let announced = (REFUSED..=EXIT_CODE).flat_map(of_kind);
+    let announced = (RECORD..=EXIT_CODE).flat_map(of_kind);
     let sent = [
         (PANICKED, NOTE, End::Exited(0, Ran::Yes)),
         (PANICKED, NOTE + 1, End::BadData(Ran::Yes)),
@@ -262,7 +279,7 @@ fn sequences() -> Vec<Attack> {
 /// Text for terminals and for people.
 fn texts() -> Vec<Attack> {
     let escapes = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\0\u{7f}".repeat(100);
-    let longest = "\u{1b}".repeat(NOTE - 4);
+    let longest = "\u{1b}".repeat(NOTE - 5);
     let panics = [("with escapes", &escapes), ("of full length", &longest)].map(|(name, text)| {
         let steps = [Step::Write(frame(PANICKED, &note(text))), Step::Exit(101)];
         Attack::new(format!("a panic {name}"), steps, End::Panicked)
@@ -280,7 +297,53 @@ fn texts() -> Vec<Attack> {
         [Step::Write(header(PANICKED, 4 << 20)), Step::Repeat(0x1b, 4 << 20), Step::Exit(101)],
         End::BadData(Ran::Yes),
     );
-    panics.into_iter().chain(unsendable).chain([none, too_long]).collect()
+    let frames = [[1, 0].repeat(10_000), [&[1][..], &[0xff; 9], &[1]].concat().repeat(2000), vec![0; 30_000]];
+    let frames = frames.map(|frames| {
+        let note = [&string("oh")[..], &[0], &number(1000), &frames].concat();
+        Attack::new(
+            "a panic with forged frames",
+            [Step::Write(frame(PANICKED, &note)), Step::Exit(101)],
+            End::Panicked,
+        )
+    });
+    panics.into_iter().chain(unsendable).chain([none, too_long]).chain(frames).collect()
+}
+
+/// What it can say to the host's logger, which looks at what it is told.
+fn records() -> Vec<Attack> {
+    let escapes = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\0\u{7f}\r\n[ERROR] forged".repeat(100);
+    let long = "\u{1b}".repeat(NOTE / 3);
+    let honest = record(0, 3, "a::target", "hello", &[("key", "value")]);
+    let fine = [
+        ("a record", honest.clone()),
+        ("a record of each kind of forged text", record(0, 1, &escapes, &escapes, &[(&escapes, &escapes)])),
+        ("an event of forged text", record(1, 1, &escapes, &escapes, &[(&escapes, &escapes)])),
+        ("a record with a long target", record(0, 3, &long, "", &[])),
+        ("a record with a long message", record(0, 3, "", &long, &[])),
+        ("a record with many fields", record(0, 3, "", "", &vec![("", ""); 30_000])),
+        ("a record in another function's name", record(0, 3, "", "", &[("sandboxed.function", "main")])),
+    ];
+    let fine = fine.map(|(name, bytes)| Attack::new(name, [Step::Write(bytes)], End::Value(HONEST)));
+    let wrong = [
+        ("a level below all", record(0, 0, "", "", &[])),
+        ("a level above all", record(0, 6, "", "", &[])),
+        ("a record by nobody", record(2, 3, "", "", &[])),
+        ("half a record", frame(RECORD, &honest[9..20])),
+        ("two records at once", honest.repeat(2)),
+        ("a thousand records at once", honest.repeat(1000)),
+    ];
+    let wrong = wrong.map(|(name, bytes)| Attack::new(name, [Step::Write(bytes)], End::BadData(Ran::Yes)));
+    let others = [
+        Attack::new(
+            "an answer, then a record",
+            [Step::Write([returned(FORGED), honest.clone()].concat())],
+            End::Value(FORGED),
+        ),
+        Attack::new("records that nobody waits for", [Step::Flood(honest.clone())], End::BadData(Ran::Yes)),
+        Attack::new("a record before the body", [Step::Write(honest)], End::Value(HONEST)).before_the_body(),
+        Attack::new("records for ever", [Step::Log], End::TimedOut(Ran::Yes)),
+    ];
+    fine.into_iter().chain(wrong).chain(others).collect()
 }
 
 /// What it can do to its descriptors and limits.

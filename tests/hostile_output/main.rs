@@ -36,6 +36,52 @@ fn forkserver() -> i32 {
     processes::forkserver_of(template())
 }
 
+/// Looks at what it is told.
+struct Look;
+
+impl log::Log for Look {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        struct Fields(Vec<String>);
+        impl<'kvs> log::kv::VisitSource<'kvs> for Fields {
+            fn visit_pair(
+                &mut self,
+                key: log::kv::Key<'kvs>,
+                value: log::kv::Value<'kvs>,
+            ) -> Result<(), log::kv::Error> {
+                let is_ours = key.as_str().starts_with("sandboxed.");
+                assert_eq!(
+                    is_ours,
+                    value.to_string().starts_with("hostile_output::attack::in_"),
+                    "{key}: {value}"
+                );
+                self.0.extend([key.to_string(), value.to_string()]);
+                Ok(())
+            }
+        }
+        let mut fields = Fields(Vec::new());
+        record.key_values().visit(&mut fields).unwrap();
+        assert!(fields.0.len() <= 2 * 33, "{} fields", fields.0.len() / 2);
+        let line =
+            |text: &str| assert!(!text.contains(char::is_control) && text.len() <= 8 << 10, "{text:?}");
+        fields.0.iter().for_each(|text| line(text));
+        line(record.target());
+        let message = record.args().to_string();
+        assert!(message.lines().skip(1).all(|rest| rest.starts_with("    ")), "{message:?}");
+        message.lines().for_each(|text| assert!(!text.contains(char::is_control), "{text:?}"));
+    }
+
+    fn flush(&self) {}
+}
+
+fn look_at_records() {
+    log::set_logger(&Look).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+}
+
 fn attacks() -> Vec<Attack> {
     let mut attacks = attack::all();
     attacks.retain(|attack| !attack.limits_memory() || !is_memory_hidden(&attack.name));
@@ -85,6 +131,7 @@ const UNDER_VALGRIND: &str = "SANDBOXED_TEST_UNDER_VALGRIND";
 fn every_attack_ends_as_an_error_or_a_value() {
     in_child("every_attack_ends_as_an_error_or_a_value", || {
         sandboxed::set_frame_limit(LIMIT as u64);
+        look_at_records();
         let server = Process::of(forkserver());
         run_one_of_each(&attacks());
         let before = Holdings::of(&server);
@@ -128,6 +175,7 @@ fn many_attacks_leave_nothing_behind() {
     in_child("many_attacks_leave_nothing_behind", || {
         let calls = std::env::var("SANDBOXED_HOSTILE_CALLS").map_or(1000, |calls| calls.parse().unwrap());
         sandboxed::set_frame_limit(LIMIT as u64);
+        look_at_records();
         let (slow, quick): (Vec<_>, Vec<_>) = attacks().into_iter().partition(Attack::is_slow);
         let server = Process::of(forkserver());
         // What comes with the first calls stays: buffers, the symbols of a backtrace.

@@ -51,6 +51,8 @@ pub enum Step {
     /// And memory, beyond what it has.
     LimitMemory,
     Allocate(usize),
+    /// Logs for ever, and waits each time as it is to.
+    Log,
     Sleep,
 }
 
@@ -118,6 +120,9 @@ impl Step {
             Step::Limit => [Resource::Nofile, Resource::Fsize, Resource::Stack].into_iter().for_each(limit),
             Step::LimitMemory => limit(Resource::As),
             Step::Allocate(bytes) => drop(std::hint::black_box(vec![1u8; *bytes])),
+            Step::Log => loop {
+                log::info!("{}", "x".repeat(1000));
+            },
             Step::Sleep => std::thread::sleep(Duration::from_secs(3600)),
         }
     }

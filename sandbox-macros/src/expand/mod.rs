@@ -8,7 +8,7 @@ use crate::args::{self, Args, Kind};
 use crate::ctxt::Ctxt;
 use crate::keys::Placement;
 use crate::{body, fallback, function};
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{AttrStyle, Attribute, ItemFn, Path, ReturnType, Signature, Type};
@@ -181,12 +181,20 @@ impl<'a> Expansion<'a> {
 
     /// `move || -> R { BODY }`; a type that has no name is left to inference.
     fn closure(&self) -> TokenStream {
-        let (body, place) = (&self.body, at(self.function.sig.ident.span()));
+        let (body, place) = (self.in_its_braces(self.body.clone()), at(self.function.sig.ident.span()));
         if function::returns_impl(self.function) {
-            return quote_spanned!(place=> move || { #body });
+            return quote_spanned!(place=> move || #body);
         }
         let returned = self.returned();
-        quote_spanned!(place=> move || -> #returned { #body })
+        quote_spanned!(place=> move || -> #returned #body)
+    }
+
+    /// A block with the braces that were written: rustc counts the coverage of what lies in those of its function, and
+    /// by an expansion's own of nothing.
+    fn in_its_braces(&self, statements: TokenStream) -> Group {
+        let mut block = Group::new(Delimiter::Brace, statements);
+        block.set_span(self.function.block.brace_token.span.join());
+        block
     }
 
     /// Input:  `fn main() -> R { BODY }`

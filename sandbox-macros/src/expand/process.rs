@@ -104,6 +104,7 @@ impl Expansion<'_> {
         let values = arguments.iter().enumerate().map(|(i, argument)| self.held_value(i, argument));
         let back = arguments.iter().enumerate().filter_map(|(i, argument)| self.put_back(i, argument));
         let uses = self.uses(arguments);
+        let body = self.in_its_braces(quote_spanned!(site=> #uses #body));
         let (codec, krate_there) = (self.codec(returned), self.krate_at(returned));
         let put_answer =
             quote_spanned!(at(returned.span())=> #krate_there::put_answer(#codec, &__answer, __out)?);
@@ -112,7 +113,7 @@ impl Expansion<'_> {
                 #(#holds)*
                 __call.begin();
                 #[allow(clippy::redundant_closure_call, clippy::let_unit_value)]
-                let __answer: #returned = (|#(#parameters),*| -> #returned { #uses #body })(#(#values),*);
+                let __answer: #returned = (|#(#parameters),*| -> #returned #body)(#(#values),*);
                 __call.reply(|__out| {
                     #put_answer;
                     #(#back)*

@@ -2,12 +2,14 @@
 
 use super::message::{self, Hello};
 use super::server::Server;
-use super::start::MARK;
+use super::start::{MARK, PROFILE};
 use crate::enforce::capabilities;
 use crate::sys;
 use crate::sys::image::Image;
 use crate::sys::startup::Hook;
 use rustix::fd::{AsFd, OwnedFd};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStringExt;
 
 before_main!(before_main);
 
@@ -45,13 +47,24 @@ fn serve(hook: &Hook, socket: &OwnedFd) -> ! {
     }
 }
 
+/// Where a program that counts its coverage is to do so, which an initialiser reads; nothing else is for them.
+fn for_initialisers() -> Vec<(CString, CString)> {
+    let value = std::env::var_os(PROFILE).and_then(|value| CString::new(value.into_vec()).ok());
+    let name = CString::new(PROFILE).ok();
+    name.zip(value).into_iter().collect()
+}
+
 /// Makes this process what a worker may be forked from.
 fn prepare(hook: &Hook) -> Result<(), String> {
-    sys::process::set_environment(&[]).map_err(|error| format!("its environment: {error}"))?;
+    let set_environment = |variables: &[(CString, CString)]| {
+        sys::process::set_environment(variables).map_err(|error| format!("its environment: {error}"))
+    };
+    set_environment(&for_initialisers())?;
     sys::process::reset_signals();
     sys::process::reset_scheduling().map_err(|error| format!("how it is scheduled: {error}"))?;
     capabilities::empty_bounding_set().map_err(|error| error.to_string())?;
     hook.run_later_initialisers();
+    set_environment(&[])?;
     crate::limit::note_mapped();
     // The loader is through: nothing of the host's stays.
     let null = sys::process::take_fd(0).map_err(|error| format!("/dev/null: {error}"))?;

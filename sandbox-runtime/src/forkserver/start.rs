@@ -10,13 +10,16 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, Instant};
 
 /// The variable that makes a start of the executable a forkserver: the number of its socket.
 pub(super) const MARK: &str = "SANDBOXED_FORKSERVER";
+
+/// The variable that says where a program that was built to count its coverage writes that down.
+pub(super) const PROFILE: &str = "LLVM_PROFILE_FILE";
 
 /// How long initialisers before `main` may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -163,10 +166,12 @@ fn mark() -> CString {
     CString::new(format!("{MARK}={}", sys::spawn::SOCKET)).unwrap_or_default()
 }
 
-/// What the dynamic loader and libc look at; the program's own variables stay here.
+/// What is looked at before any code of the program: by the dynamic loader, by libc, and in a program that counts its
+/// coverage by what was linked in for that. The program's own variables stay here.
 fn loader_variables() -> Vec<CString> {
+    let is_such = |name: &OsStr| name == "GLIBC_TUNABLES" || name == PROFILE;
     std::env::vars_os()
-        .filter(|(name, _)| name.as_bytes().starts_with(b"LD_") || name == "GLIBC_TUNABLES")
+        .filter(|(name, _)| name.as_bytes().starts_with(b"LD_") || is_such(name))
         .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())
         .collect()
 }

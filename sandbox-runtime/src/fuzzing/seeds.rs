@@ -3,6 +3,7 @@
 use super::values::{Config, Kind as Value};
 use crate::codec::{BULK_FROM, Outgoing};
 use crate::error::Cause;
+use crate::record::{Facade, Record};
 use crate::wire::{Kind, header};
 use crate::worker::{PanicNote, Refusal};
 use serde::Serialize;
@@ -31,9 +32,26 @@ fn config() -> Config {
     }
 }
 
+fn record() -> Record {
+    Record {
+        facade: Facade::Log,
+        level: 3,
+        target: "a::module".into(),
+        message: "oh\u{1b}[2J\nno".into(),
+        file: Some("a.rs".into()),
+        line: Some(1),
+        module: None,
+        fields: vec![("key".into(), "value".into())],
+    }
+}
+
 /// What can be said in one frame.
 fn words() -> Vec<Vec<u8>> {
-    let panic = PanicNote { message: "oh\u{1b}[2J".into(), location: Some("a.rs:1:2".into()) };
+    let panic = PanicNote {
+        message: "oh\u{1b}[2J".into(),
+        location: Some("a.rs:1:2".into()),
+        frames: vec![Some(0), None],
+    };
     let cause = Some(Cause::from(std::io::Error::from_raw_os_error(libc::ENOENT)));
     let refusal = Refusal { what: "setrlimit".into(), cause };
     let byte_vectors = [&[2u8, 3][..], b"one", &[0], b"", &[0]].concat();
@@ -70,6 +88,10 @@ fn words() -> Vec<Vec<u8>> {
         frame(Kind::Bulk8, &vec![7; BULK_FROM + 1]),
         frame(Kind::Bulk, b"too short"),
         frame(Kind::Begun, b"?"),
+        frame(Kind::Record, &note(&record())),
+        frame(Kind::Record, &note(&record())).repeat(2),
+        frame(Kind::Record, &note(&Record { level: 6, ..record() })),
+        frame(Kind::Record, &note(&Record { fields: Vec::new(), ..record() })[1..]),
         [&[Kind::Returned as u8][..], &u64::MAX.to_le_bytes()].concat(),
         b"hello, world".to_vec(),
     ];

@@ -7,12 +7,14 @@ use super::values::decode_answer;
 use crate::codec::BULK_FROM;
 use crate::error::{ErrorKind, Ran};
 use crate::outcome::{Answer, Outcome};
+use crate::record::{Facade, Record};
 use crate::wire::{Buffer, Frame, FrameReader, Kind, NOTE_LIMIT, frame_limit, header};
 use crate::worker::PanicNote;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-const FROM_WORKER: [Kind; 11] = [
+const FROM_WORKER: [Kind; 12] = [
+    Kind::Record,
     Kind::Refused,
     Kind::Begun,
     Kind::Panicked,
@@ -25,6 +27,20 @@ const FROM_WORKER: [Kind; 11] = [
     Kind::Bulk8,
     Kind::Bulk16,
 ];
+
+fn record(level: u8, text: String, fields: Vec<(String, String)>) -> Record {
+    let file = Some(text.clone());
+    Record {
+        facade: Facade::Log,
+        level,
+        target: text.clone(),
+        message: text,
+        file,
+        line: None,
+        module: None,
+        fields,
+    }
+}
 
 fn align(kind: Kind) -> u64 {
     match kind {
@@ -53,8 +69,11 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
         4 => Just(Vec::new()),
         4 => vec(any::<u8>(), 1),
         4 => vec(prop_oneof![0..4u8, 0x80..0x94u8, any::<u8>()], 0..40),
-        1 => any::<(String, Option<String>)>().prop_map(|(message, location)| {
-            postcard::to_allocvec(&PanicNote { message, location }).expect("a message of ours")
+        1 => any::<(String, Option<String>, Vec<Option<u64>>)>().prop_map(|(message, location, frames)| {
+            postcard::to_allocvec(&PanicNote { message, location, frames }).expect("a message of ours")
+        }),
+        2 => (0..7u8, any::<(String, Vec<(String, String)>)>()).prop_map(|(level, (text, fields))| {
+            postcard::to_allocvec(&record(level, text, fields)).expect("a message of ours")
         }),
         // The shortest that comes apart is as long as the longest note.
         2 => (any::<u8>(), NOTE_LIMIT - 2..NOTE_LIMIT + 2).prop_map(|(byte, length)| vec![byte; length]),
@@ -117,11 +136,24 @@ fn bulk_of(frames: &[Frame]) -> Vec<Buffer> {
     bulk.map(|frame| frame.payload.clone()).collect()
 }
 
+/// The frames before the first record that nobody may send: one that is none, or a second, since none is passed on here.
+fn until_bad_record(frames: &[Frame]) -> Option<usize> {
+    let mut records = frames.iter().enumerate().filter(|(_, frame)| frame.kind == Kind::Record);
+    let (first, frame) = records.next()?;
+    if Record::decode(&frame.payload).is_none() {
+        Some(first)
+    } else {
+        records.next().map(|(second, _)| second)
+    }
+}
+
 /// What a call is to end with, by the rules of the wire, of a worker that exits with this code.
 fn expected(frames: &[Frame], is_bad: bool, code: u8) -> (Result<Outcome, &'static str>, Ran) {
-    let end = frames
-        .iter()
-        .position(|frame| !frame.kind.is_bulk() && !matches!(frame.kind, Kind::Begun | Kind::Panicked));
+    let bad_record = until_bad_record(frames);
+    let (frames, is_bad) = (&frames[..bad_record.unwrap_or(frames.len())], is_bad || bad_record.is_some());
+    let end = frames.iter().position(|frame| {
+        !frame.kind.is_bulk() && !matches!(frame.kind, Kind::Begun | Kind::Panicked | Kind::Record)
+    });
     let before = &frames[..end.unwrap_or(frames.len())];
     let begun = before.iter().any(|frame| frame.kind == Kind::Begun);
     let note = before.iter().rfind(|frame| frame.kind == Kind::Panicked);

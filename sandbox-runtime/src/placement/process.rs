@@ -1,6 +1,7 @@
 //! A call in a worker process: prepared here, run there, and waited for.
 
 use super::thread;
+use crate::backtrace;
 use crate::bytes::result::ResultFile;
 use crate::call::{Caller, Entry};
 use crate::codec::{CodecError, Incoming, Outgoing};
@@ -10,6 +11,7 @@ use crate::outcome::{Answer, Circumstances, Outcome};
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::pool::{self, Lease, NoWorker, Source};
+use crate::record::Levels;
 use crate::registry::Function;
 use crate::wire::{ALIGNED, Buffer, Data, Exchange, Head, Relay, send_fds};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -143,7 +145,9 @@ impl Call<'_> {
             env: env.len() as u64,
             arguments: arguments.len() as u64,
             fds: fds.len() as u32,
-            flags: flag(directory.is_some(), Head::DIRECTORY)
+            flags: Levels::ours().to_bits() << Head::LEVELS
+                | flag(backtrace::is_wanted(), Head::BACKTRACE)
+                | flag(directory.is_some(), Head::DIRECTORY)
                 | flag(ruleset.is_some(), Head::RULESET)
                 | flag(result.is_some(), Head::RESULT)
                 | flag(lease.is_last(), Head::LAST),
@@ -152,7 +156,8 @@ impl Call<'_> {
         send_fds(ends.job.as_fd(), &fds).map_err(|error| self.launch(error.to_string()))?;
         let mut parts = [&env[..]].into_iter().chain(arguments.segments());
         let data = Data::new(&mut parts);
-        let transcript = Exchange::new(ends, slot, data, plan.limits.timeout).run(head, || {
+        let exchange = Exchange::new(ends, slot, data, plan.limits.timeout, self.function.name);
+        let transcript = exchange.run(head, || {
             if result.is_some() {
                 template.stock_result_file();
             }

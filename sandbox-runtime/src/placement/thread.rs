@@ -46,14 +46,14 @@ pub(crate) fn call<R: Send>(
         Error::launch(function.name, format!("a thread cannot be started: {error}"), Some(error.into()))
     })?;
     let denials = watch.map(Watch::end);
-    finished(joined)
-        .map_err(|failure| match failure {
-            Failure::NotLocked(error) => error.of(function.name),
-            Failure::Panicked(message) => {
-                Error::new(function.name, ErrorKind::Panicked { message, location: None }, Ran::Yes)
-            }
-        })
-        .map_err(|error| error.with_denials(denials.unwrap_or_default()))
+    let failed = |failure| match failure {
+        Failure::NotLocked(error) => error.of(function.name),
+        Failure::Panicked(message) => {
+            let kind = ErrorKind::Panicked { message, location: None, backtrace: None };
+            Error::new(function.name, kind, Ran::Yes)
+        }
+    };
+    finished(joined).map_err(|failure| failed(failure).with_denials(denials.unwrap_or_default()))
 }
 
 enum Failure {

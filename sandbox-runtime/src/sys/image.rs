@@ -37,6 +37,12 @@ impl Image {
         self.holds(address).then(|| address.wrapping_sub(self.base) as u64)
     }
 
+    /// The address of code at such an offset, which anybody may have made up.
+    #[cfg(feature = "backtrace")]
+    pub(crate) fn address_at(&self, offset: u64) -> Option<usize> {
+        Some(self.base.wrapping_add(usize::try_from(offset).ok()?)).filter(|address| self.holds(*address))
+    }
+
     /// The function at an offset that [`offset_of`](Self::offset_of) gave in another process of the same
     /// executable. It must be of type `F`: offsets come from the host alone, for which `F` is one type.
     pub(crate) fn function_at<F: Copy>(&self, offset: u64) -> Option<F> {

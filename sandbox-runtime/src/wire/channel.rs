@@ -102,6 +102,10 @@ impl Head {
     pub(crate) const RESULT: u32 = 8;
     /// No other call follows.
     pub(crate) const LAST: u32 = 4;
+    /// A panic is to come with its backtrace.
+    pub(crate) const BACKTRACE: u32 = 16;
+    /// From this bit on: what the host wants to hear of, as [`Levels`](crate::record::Levels) say.
+    pub(crate) const LEVELS: u32 = 8;
 
     fn words(self) -> [u64; 4] {
         [self.entry, self.env, self.arguments, u64::from(self.fds) << 32 | u64::from(self.flags)]
@@ -569,6 +573,12 @@ impl Replies {
     pub(crate) fn publish(&self, ring: impl Fn()) {
         self.publish_quietly();
         self.regions.tell(ring);
+    }
+
+    /// Waits until the host has read all of it.
+    pub(crate) fn wait_until_read(&self) {
+        let (request, turn, written) = (self.regions.request, self.turn, self.written);
+        self.regions.wait(FOR_MORE, || bytes_of(request.u64(READ), turn) >= written);
     }
 
     /// Tells a host that looks, and wakes none.

@@ -5,6 +5,7 @@ use super::frame::{Bytes, Frame, FrameError, FrameReader, Kind};
 use super::relay::Relay;
 use super::slots::{Slot, State};
 use crate::forkserver::Report;
+use crate::record::Record;
 use crate::sys::plain::Buffer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -27,6 +28,8 @@ const ROUNDS: u32 = 32;
 pub(crate) struct Transcript {
     /// The worker said that the body begins.
     pub(crate) begun: bool,
+    /// What the body logged and nobody has passed on. It waits for that.
+    pub(crate) record: Option<Record>,
     /// The last note of a panic.
     pub(crate) panic: Option<Buffer>,
     /// The long byte strings of the result, and how many bytes they have.
@@ -76,6 +79,8 @@ pub(crate) struct Exchange<'a, 'd> {
     data: Data<'a, 'd>,
     begun: Instant,
     deadline: Option<Instant>,
+    /// The name to log with.
+    function: &'static str,
     transcript: Transcript,
 }
 
@@ -86,10 +91,11 @@ impl<'a, 'd> Exchange<'a, 'd> {
         slot: Slot<'a>,
         data: Data<'a, 'd>,
         timeout: Option<Duration>,
+        function: &'static str,
     ) -> Exchange<'a, 'd> {
         let begun = Instant::now();
         let deadline = timeout.and_then(|timeout| begun.checked_add(timeout.saturating_add(GRACE)));
-        Exchange { ends, slot, data, begun, deadline, transcript: Transcript::default() }
+        Exchange { ends, slot, data, begun, deadline, function, transcript: Transcript::default() }
     }
 
     /// Runs the call to its end, and does something else when it has begun.
@@ -176,9 +182,14 @@ impl<'a, 'd> Exchange<'a, 'd> {
     }
 
     fn receive_piece(&mut self) -> bool {
-        let Ends { channel, reader, .. } = &mut *self.ends;
+        let Ends { channel, reader, relay, .. } = &mut *self.ends;
         let Some(piece) = channel.next_piece() else { return false };
         self.transcript.read(reader, piece);
+        if let Some(record) = self.transcript.record.take() {
+            // What was printed before it comes before it.
+            relay.take(false);
+            record.tell(self.function);
+        }
         if self.transcript.ending.is_none() {
             channel.release();
         }
@@ -254,6 +265,12 @@ impl Transcript {
                 self.bulk.push(frame.payload);
             }
             Kind::Begun => self.begun = true,
+            // Its worker would have waited for that one.
+            Kind::Record if self.record.is_some() => self.bad = Some(FrameError::Record),
+            Kind::Record => match Record::decode(&frame.payload) {
+                Some(record) => self.record = Some(record),
+                None => self.bad = Some(FrameError::Record),
+            },
             Kind::Panicked => self.panic = Some(frame.payload),
             _ => self.ending = Some(frame),
         }
@@ -299,7 +316,8 @@ mod tests {
             });
             let mut nothing = std::iter::empty();
             let data = Data::new(&mut nothing);
-            let transcript = Exchange::new(&mut ends, slot, data, None).run(Head::default(), || {});
+            let transcript =
+                Exchange::new(&mut ends, slot, data, None, "a::function").run(Head::default(), || {});
             assert_eq!(transcript.ending.map(|frame| frame.payload.len()), Some(LENGTH));
         });
     }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
+    /// Worker to host: what the body logs. The worker waits until it is read.
+    Record = 2,
     /// Worker to host: it could not be locked, or did not understand; the body did not begin.
     Refused = 3,
     /// Worker to host: the body begins.
@@ -33,7 +35,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const FROM_WORKER: [Kind; 11] = [
+    const FROM_WORKER: [Kind; 12] = [
+        Kind::Record,
         Kind::Refused,
         Kind::Begun,
         Kind::Panicked,
@@ -126,6 +129,9 @@ pub enum FrameError {
         /// What the frame says.
         length: usize,
     },
+    /// It is no record, or comes before the one ahead of it was read.
+    #[error("a record that is none, or that did not wait for the one before it")]
+    Record,
     /// Numbers of which one is not whole.
     #[error("a part of {length} bytes, which are not whole numbers")]
     Uneven {
@@ -380,7 +386,7 @@ mod tests {
 
     #[test]
     fn kinds_that_a_worker_may_not_send_are_refused_at_the_first_byte() {
-        for kind in [0, 1, 2, 14, 0x7f, 0xff] {
+        for kind in [0, 1, 14, 0x7f, 0xff] {
             assert_eq!(fed(&mut FrameReader::new(), &[kind]), Err(FrameError::Kind(kind)));
         }
     }

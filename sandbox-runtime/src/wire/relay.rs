@@ -100,14 +100,19 @@ impl Relay {
     /// Takes what the pipes hold now, after the worker flushed them or is gone. What a child of the worker may
     /// write later is not waited for, so no more is taken than pipes can hold.
     pub(crate) fn finish(&mut self, wait: bool) {
+        self.take(wait);
+        if self.mode == Stdio::Relay {
+            self.pipes.iter_mut().for_each(|pipe| pipe.print(true));
+        }
+    }
+
+    /// Takes what the pipes hold now, amid a call.
+    pub(crate) fn take(&mut self, wait: bool) {
         const ROUNDS: usize = 32;
         for _ in 0..ROUNDS {
             if !self.has_some() || !self.go_on(wait) {
                 break;
             }
-        }
-        if self.mode == Stdio::Relay {
-            self.pipes.iter_mut().for_each(|pipe| pipe.print(true));
         }
     }
 
