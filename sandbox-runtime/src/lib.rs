@@ -28,6 +28,9 @@ mod pool;
 
 mod observe;
 
+#[cfg(feature = "learn")]
+mod learn;
+
 mod enforce;
 
 mod limit;
