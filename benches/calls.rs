@@ -107,6 +107,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let quick = has("--quick");
     print_ratios(&jobs, Duration::from_millis(if quick { 700 } else { 5000 }));
     print_namespaces(if quick { 20 } else { 200 });
+    print_observation(if quick { 20 } else { 200 });
     print_lateness(if quick { 20 } else { 400 });
     Ok(())
 }
@@ -161,6 +162,46 @@ fn print_namespaces(rounds: u32) {
     let [process, namespaces] = samples.map(median);
     println!("{:22}{:>36}{:>24}", "add, in a process", "median, µs", "ratio to without");
     println!("{:22}{:>36}{:>24}", "with namespaces", figure(namespaces), figure(namespaces / process));
+}
+
+/// Makes calls that the kernel may refuse, in a worker, and says what one took there, in nanoseconds: one of which nothing
+/// is ever asked, one that is granted, one that Landlock refuses, one that the filter refuses.
+#[sandboxed::sandboxed(read = "/usr")]
+fn inside(times: u32) -> Result<[f64; 4], sandboxed::Error> {
+    let each = |call: &dyn Fn()| {
+        let start = Instant::now();
+        (0..times).for_each(|_| call());
+        start.elapsed().as_nanos() as f64 / f64::from(times)
+    };
+    let open = |path: &str| drop(black_box(std::fs::File::open(path)));
+    Ok([
+        each(&|| {
+            black_box(rustix::process::getppid());
+        }),
+        each(&|| open("/usr")),
+        each(&|| open("/etc/hosts")),
+        each(&|| drop(black_box(std::net::UdpSocket::bind("127.0.0.1:0")))),
+    ])
+}
+
+/// What is added to a call, and to what a body does, while somebody looks on.
+fn print_observation(rounds: u32) {
+    let add = || in_process::add(1, 2);
+    let ways = [discarding(add), discarding(|| sandboxed::observe(add))];
+    let mut samples = [const { Vec::new() }; 2];
+    for _ in 0..rounds {
+        ways.iter().zip(&mut samples).for_each(|(way, samples)| samples.push(time(way, 1)));
+    }
+    let [bare, observed] = samples.map(median);
+    println!("\n{:22}{:>12}{:>12}{:>12}", "observed", "bare, µs", "µs", "ratio");
+    println!("{:22}{}{}{}", "add", figure(bare), figure(observed), figure(observed / bare));
+    let runs = [(); 2].map(|()| inside(rounds * 10));
+    let observed = sandboxed::observe(|| inside(rounds * 10)).0;
+    let (Ok(bare), Ok(observed)) = (&runs[1], observed) else { return println!("inside: {:?}", runs[1]) };
+    let names = ["getppid", "open, close", "open, refused", "socket, refused"];
+    for ((name, bare), observed) in names.into_iter().zip(bare).zip(observed) {
+        println!("{name:22}{}{}{}", figure(bare / 1e3), figure(observed / 1e3), figure(observed / bare));
+    }
 }
 
 /// In twelve columns, with as many digits as tell something.

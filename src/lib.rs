@@ -316,6 +316,9 @@ pub use sandboxed_macros::test;
 
 /// Asserts that the sandbox refuses an operation: the errno, and that file permissions would not have refused it.
 ///
+/// In a test of [`#[sandboxed::test]`](test), and around a call of a sandboxed function, what is refused is seen as by
+/// [`observe`]; a failure says what was refused instead. Where nothing can be seen, file permissions are asked.
+///
 /// The expression is a `Result` whose error has an errno, directly or as its source. An errno can be named, and so
 /// can a right with its path, which also says what file permissions are asked about; without it that is guessed
 /// from the called function's name and arguments, and where the guess does not decide, the assertion fails and says

@@ -31,6 +31,9 @@ mod observe;
 #[cfg(feature = "learn")]
 mod learn;
 
+// No step of a call: what the kernel says of those that were refused something.
+mod audit;
+
 mod enforce;
 
 mod limit;
@@ -88,6 +91,10 @@ pub fn start() -> Result<(), Error> {
 /// What the attribute's expansion refers to.
 #[doc(hidden)]
 pub mod __private {
+    pub mod audit {
+        pub use crate::audit::{Enable, Event, Gaps, Listener, Refused, SandboxName, Unavailable};
+        pub use crate::denial::{By, Object};
+    }
     pub use crate::call::{
         Allows, AsErr, AsPanic, Call, Entry, Settle, SkippedTest, Strategy, Verdict, VerdictErr,
         VerdictPanic, in_place, process, program, refuse_to_start, settle, skip_unenforceable, thread,

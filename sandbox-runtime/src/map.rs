@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::observe::Listeners;
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::{Fuse, FusedIterator};
@@ -358,7 +359,12 @@ where
     fn spawn(&mut self) {
         let (shared, call) = (self.shared, self.call);
         let thread = thread::Builder::new().name("sandboxed::map".to_owned());
-        match thread.spawn_scoped(self.scope, move || shared.work(call)) {
+        let listeners = Listeners::of_caller();
+        let work = move || {
+            listeners.listen();
+            shared.work(call)
+        };
+        match thread.spawn_scoped(self.scope, work) {
             Ok(thread) => self.threads.push(thread),
             // Those that are there make the calls too.
             Err(error) => assert!(!self.threads.is_empty(), "sandboxed::map: cannot start a thread: {error}"),

@@ -1,6 +1,7 @@
 //! What is denied is seen, said as it is, and as denied as ever: a table of refusals in each placement, each with a twin
 //! that is allowed and of which nothing is said.
 
+mod assertions;
 #[path = "../support/raw.rs"]
 mod raw;
 #[path = "../support/mod.rs"]
@@ -205,6 +206,17 @@ fn everything_is_observed_at_once_from_many_threads() {
             });
         }
     });
+}
+
+#[test]
+fn calls_through_map_are_observed() {
+    let paths = ["/etc/hosts", "/etc/passwd", "/etc/hosts", "/etc/group"];
+    let open = |path: &str| open_twice(Path::new(path)).unwrap();
+    let (errnos, mut denials) = observe(|| sandboxed::map(paths, open).collect::<Vec<_>>());
+    assert_eq!(errnos, [Some(libc::EACCES); 4]);
+    denials.sort();
+    let counts: Vec<_> = denials.iter().map(|denial| (denial.object.to_string(), denial.count)).collect();
+    assert_eq!(counts, [("/etc/group".into(), 2), ("/etc/hosts".into(), 4), ("/etc/passwd".into(), 2)]);
 }
 
 #[sandboxed::test(read = "/usr", expect_no_denials)]

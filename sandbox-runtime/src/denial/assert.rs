@@ -110,11 +110,15 @@ impl Denied {
             _ if found.is_empty() => Err(listed("something else refused it", seen)),
             None => Ok(()),
             Some((right, path)) => {
-                let is_it = |denial: &&Denial| {
-                    denial.operation.split('+').any(|operation| operation == *right)
-                        && names(&denial.object, path)
+                let is_it = |denial: &Denial| {
+                    let operations: Vec<&str> = denial.operation.split('+').collect();
+                    // What is made or removed is an entry of its directory, which has the grant.
+                    let is_entry = operations
+                        .iter()
+                        .any(|name| name.starts_with("make_") || name.starts_with("remove_"));
+                    operations.contains(right) && names(&denial.object, path, is_entry)
                 };
-                match found.iter().any(|denial| is_it(denial)) {
+                match found.iter().copied().any(is_it) {
                     true => Ok(()),
                     false => Err(format!(
                         "`{right}` on {path:?} was not what was denied{}",
@@ -181,12 +185,15 @@ fn is_privileged_bind(called: &str, address: SocketAddr) -> bool {
     called == "bind" && (1..1024).contains(&address.port()) && !rustix::process::geteuid().is_root()
 }
 
-/// Whether a report is about this path, by whatever name.
-fn names(object: &Object, path: &Path) -> bool {
+/// Whether a report is about this path, by whatever name; or, of an `entry`, about the directory that has it.
+fn names(object: &Object, path: &Path, entry: bool) -> bool {
     let whole = std::fs::canonicalize(path).ok();
     let absolute = std::path::absolute(path).ok();
-    let is_it =
-        |name: &String| [Some(path), whole.as_deref(), absolute.as_deref()].contains(&Some(Path::new(name)));
+    let meant = [Some(path), whole.as_deref(), absolute.as_deref()];
+    let is_it = |name: &String| {
+        let name = Path::new(name);
+        meant.contains(&Some(name)) || (entry && meant.contains(&name.parent()))
+    };
     match object {
         Object::Path(name) => is_it(name),
         Object::Paths(from, to) => is_it(from) || is_it(to),

@@ -51,12 +51,17 @@ const HERE: &Arch = &X86_64;
 #[cfg(target_arch = "aarch64")]
 const HERE: &Arch = &AARCH64;
 
-#[cfg_attr(not(any(test, target_arch = "x86_64")), allow(dead_code))]
 const X86_64: Arch = Arch { audit: 0xc000_003e, number: |call| call.x86_64, x32: true };
-#[cfg_attr(not(any(test, target_arch = "aarch64")), allow(dead_code))]
 const AARCH64: Arch = Arch { audit: 0xc000_00b7, number: |call| call.aarch64, x32: false };
 
 const X32: u32 = 1 << 30;
+
+/// The kernel's name of a system call, by architecture (`AUDIT_ARCH_*`) and number.
+pub(crate) fn call_name(audit_arch: u32, number: u32) -> Option<&'static str> {
+    let arch = [&X86_64, &AARCH64].into_iter().find(|arch| arch.audit == audit_arch)?;
+    let is_it = |call: &&Call| number != NONE && (arch.number)(call) == number;
+    CALLS.iter().find(is_it).map(|call| call.name)
+}
 
 /// Every filter that was compiled so far: policies are few, calls are many.
 static COMPILED: Mutex<BTreeMap<FilterPlan, Filter>> = Mutex::new(BTreeMap::new());
@@ -170,8 +175,8 @@ fn told(call: &Call, action: Action) -> Action {
 
 /// The kernel's name of a call of this architecture.
 pub(crate) fn name_of_call(number: u64) -> &'static str {
-    let is_it = |call: &&Call| u64::from((HERE.number)(call)) == number;
-    CALLS.iter().find(is_it).map_or("a call that is not known", |call| call.name)
+    let known = u32::try_from(number).ok().and_then(|number| call_name(HERE.audit, number));
+    known.unwrap_or("a call that is not known")
 }
 
 /// The second filter of any worker of the same parents.

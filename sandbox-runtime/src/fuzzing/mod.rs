@@ -2,6 +2,7 @@
 //!
 //! Each takes any bytes, and panics where a promise is broken.
 
+mod audit;
 mod frames;
 mod outcome;
 #[cfg(feature = "policy-files")]
@@ -14,6 +15,7 @@ mod structured;
 mod tests;
 pub(crate) mod values;
 
+pub use audit::audit;
 pub use frames::frames;
 pub use outcome::outcome;
 #[cfg(feature = "policy-files")]

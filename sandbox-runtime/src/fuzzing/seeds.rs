@@ -86,6 +86,13 @@ fn streams() -> Vec<Vec<u8>> {
     words().into_iter().flat_map(of_word).collect()
 }
 
+/// The events that were captured, each alone and cut off, and all of them.
+pub(super) fn audit() -> Vec<Vec<u8>> {
+    let captured = include_str!("../audit/captured.txt");
+    let one = |event: &str| [event.as_bytes().to_vec(), event.as_bytes()[..event.len() * 2 / 3].to_vec()];
+    captured.split("\n\n").flat_map(one).chain([captured.as_bytes().to_vec()]).collect()
+}
+
 pub(super) fn frames() -> Vec<Vec<u8>> {
     let sizes = [&[0u8][..], &[1, 2], &[3, 0, 8, 40]];
     streams().iter().zip(sizes.iter().cycle()).map(|(stream, sizes)| [*sizes, stream].concat()).collect()

@@ -26,6 +26,11 @@ fn replay(name: &str, seeds: &[Vec<u8>], target: fn(&[u8])) {
 }
 
 #[test]
+fn audit() {
+    replay("audit", &seeds::audit(), super::audit);
+}
+
+#[test]
 fn frames() {
     replay("frames", &seeds::frames(), super::frames);
 }

@@ -7,8 +7,12 @@
 pub(crate) mod explain;
 pub(crate) mod here;
 pub(crate) mod link;
+mod listeners;
 pub(crate) mod observer;
 pub(crate) mod report;
+
+pub(crate) use listeners::Listeners;
+pub use listeners::{Watching, observe, observed_test};
 
 use crate::denial::Denial;
 use crate::forkserver;
@@ -19,13 +23,7 @@ use link::{Link, Wanted};
 use observer::{Facts, Task};
 use report::Reader;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::cell::RefCell;
 use std::sync::{Mutex, OnceLock, PoisonError};
-
-thread_local! {
-    /// One list for each [`observe`] that this thread is in.
-    static LISTS: RefCell<Vec<Vec<Denial>>> = const { RefCell::new(Vec::new()) };
-}
 
 /// What was printed so far, for the summary.
 static EXPLAINED: Mutex<Vec<Denial>> = Mutex::new(Vec::new());
@@ -51,92 +49,7 @@ extern "C" fn summarise() {
 
 /// Whether the next call of this thread is to be observed.
 pub(crate) fn is_on() -> bool {
-    LISTS.with_borrow(|lists| !lists.is_empty()) || format().is_some()
-}
-
-/// Runs a closure, and returns what calls of sandboxed functions made inside it were denied, beside its result.
-///
-/// Calls that the closure makes on this thread are observed; those of other threads are not. Each different denial is there
-/// once, in the order of the last time, with how often it came ([`Denial::count`]). What file permissions refuse is there too:
-/// see [`By`](crate::By).
-///
-/// Where a process may not be traced (under a debugger, with `kernel.yama.ptrace_scope` at 2 or 3), calls run unobserved:
-/// there are no denials then, and `log` says why at warn level.
-///
-/// An observed call has a worker of its own, whatever `workers` says, and takes about 2 ms more; each call that the
-/// kernel might refuse takes some 10 µs more. Nothing else is different: whatever is denied is denied.
-///
-/// ```
-/// # use sandboxed_runtime as sandboxed;
-/// let (sum, denials) = sandboxed::observe(|| 2 + 2);
-/// assert_eq!((sum, denials.len()), (4, 0));
-/// ```
-pub fn observe<R>(body: impl FnOnce() -> R) -> (R, Vec<Denial>) {
-    let watching = Watching::at(None);
-    let result = body();
-    (result, watching.end().unwrap_or_default())
-}
-
-/// A test that says what is denied to it: the body runs observed. With `none`, it fails where anything is.
-///
-/// # Errors
-///
-/// Those of the body.
-#[track_caller]
-pub fn observed_test<R>(
-    none: bool,
-    body: impl FnOnce() -> Result<R, crate::Error>,
-) -> Result<R, crate::Error> {
-    let (result, denials) = observe(body);
-    let mut denied = denials.iter().filter(|denial| none && denial.by.is_sandbox()).peekable();
-    if denied.peek().is_some() {
-        let text: Vec<String> = denied.map(|denial| format!("\n{denial}")).collect();
-        let failed = result.err().map_or_else(String::new, |error| format!("\nand it failed: {error}"));
-        panic!("denied, where nothing was to be:{}{failed}", text.concat());
-    }
-    result
-}
-
-/// While it lives, what the calling thread's calls are denied is seen; in a sandbox that is observed, what that is
-/// denied.
-#[derive(Debug)]
-pub struct Watching {
-    turn: Option<u64>,
-    depth: usize,
-}
-
-impl Watching {
-    /// Begins.
-    pub fn begin() -> Watching {
-        Watching::at(here::turn())
-    }
-
-    fn at(turn: Option<u64>) -> Watching {
-        let depth = LISTS.with_borrow_mut(|lists| {
-            lists.push(Vec::new());
-            lists.len()
-        });
-        Watching { turn, depth }
-    }
-
-    /// What was denied since then, by the sandbox or not; `None` where nobody looks on, and no call was observed.
-    pub(crate) fn end(self) -> Option<Vec<Denial>> {
-        let list = LISTS.with_borrow_mut(|lists| lists.get_mut(self.depth - 1).map(std::mem::take));
-        let list = list.unwrap_or_default();
-        match self.turn {
-            Some(turn) => {
-                let seen = here::since(turn).into_iter().map(|seen| seen.named("this sandbox", "", 1));
-                Some(seen.chain(list).collect())
-            }
-            None => (!list.is_empty()).then_some(list),
-        }
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        LISTS.with_borrow_mut(|lists| lists.truncate(self.depth - 1));
-    }
+    listeners::are_there() || format().is_some()
 }
 
 /// An observer that waits to be told whom to trace.
@@ -146,20 +59,23 @@ pub(crate) struct Watch {
     link: Option<OwnedFd>,
     file: OwnedFd,
     reader: Reader,
+    program: bool,
 }
 
 impl Watch {
     /// Asks the forkserver for one. `None` where observation is off, or none is to be had, which is said.
+    /// For a whole `program` it prints by itself, while that runs.
     pub(crate) fn begin(
         function: &'static Function,
         plan: &Plan,
         ruleset: Option<BorrowedFd<'_>>,
+        program: bool,
     ) -> Option<Watch> {
         // From inside a sandbox no observer is asked for.
         if !is_on() || forkserver::is_out_of_reach() != Ok(false) {
             return None;
         }
-        match Watch::start(function, plan, ruleset) {
+        match Watch::start(function, plan, ruleset, program) {
             Ok(watch) => Some(watch),
             Err(why) => {
                 cannot(function, &why);
@@ -172,6 +88,7 @@ impl Watch {
         function: &'static Function,
         plan: &Plan,
         ruleset: Option<BorrowedFd<'_>>,
+        program: bool,
     ) -> Result<Watch, String> {
         let failed = |error: &dyn std::fmt::Display| error.to_string();
         let server = forkserver::current().map_err(|error| failed(&error))?;
@@ -182,10 +99,11 @@ impl Watch {
         let facts = Facts {
             placement: plan.placement,
             abi: plan.kernel.abi,
+            restricted: server.is_restricted(),
             open_files: plan.limits.open_files.filter(|_| is_worker).map(u64::from),
         };
-        // The program's own stderr, where nobody reads the report when it is over.
-        let print = format().filter(|_| plan.placement == Placement::InPlace);
+        // The program's own stderr, where nobody reads the report before it is over.
+        let print = format().filter(|_| program);
         let print = print.map(|format| (format, function.name.to_owned(), place(function)));
         let capabilities = is_worker.then(|| plan.capabilities.clone());
         let stderr = print.is_some().then(|| rustix::stdio::stderr());
@@ -193,7 +111,7 @@ impl Watch {
         let fds: Vec<BorrowedFd<'_>> =
             [theirs.as_fd(), file.as_fd()].into_iter().chain(ruleset).chain(stderr).collect();
         server.observer(&task, &fds).map_err(|error| failed(&error))?;
-        Ok(Watch { function, link: Some(ours), file, reader })
+        Ok(Watch { function, link: Some(ours), file, reader, program })
     }
 
     /// What a worker needs to be observed: its end of the link, and the report.
@@ -252,7 +170,10 @@ impl Watch {
         }
         let denials: Vec<Denial> =
             self.reader.since(0).into_iter().map(|(seen, count)| seen.of(self.function, count)).collect();
-        tell(&denials);
+        listeners::tell(&denials);
+        if !self.program {
+            print(&denials);
+        }
         denials
     }
 }
@@ -261,26 +182,11 @@ pub(crate) fn place(function: &Function) -> String {
     format!("{}:{}:{}", function.file, function.line, function.column)
 }
 
-/// To every [`observe`] that the calling thread is in, and to who reads stderr.
-fn tell(denials: &[Denial]) {
-    LISTS.with_borrow_mut(|lists| lists.iter_mut().for_each(|list| add(list, denials, |_| {})));
+/// To who reads stderr.
+fn print(denials: &[Denial]) {
     if let Some(format) = format() {
         let mut explained = EXPLAINED.lock().unwrap_or_else(PoisonError::into_inner);
-        add(&mut explained, denials, |denial| eprint!("{}", format.denial(denial)));
-    }
-}
-
-/// What is there already is only counted.
-fn add(list: &mut Vec<Denial>, denials: &[Denial], is_new: impl Fn(&Denial)) {
-    for denial in denials {
-        let is_same = |known: &&mut Denial| Denial { count: denial.count, ..(**known).clone() } == *denial;
-        match list.iter_mut().find(is_same) {
-            Some(known) => known.count += denial.count,
-            None => {
-                is_new(denial);
-                list.push(denial.clone());
-            }
-        }
+        listeners::add(&mut explained, denials, |denial| eprint!("{}", format.denial(denial)));
     }
 }
 

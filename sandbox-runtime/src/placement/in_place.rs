@@ -86,7 +86,7 @@ fn learn(function: &'static Function, policy: &Policy) -> Result<Enforced, Error
 
 /// Has an observer look on from now on, where one is asked for.
 fn observe(function: &'static Function, plan: &Plan, locks: &Locks) -> bool {
-    let watch = Watch::begin(function, plan, locks.ruleset.as_ref().map(AsFd::as_fd));
+    let watch = Watch::begin(function, plan, locks.ruleset.as_ref().map(AsFd::as_fd), true);
     watch.is_some_and(Watch::attach_process)
 }
 

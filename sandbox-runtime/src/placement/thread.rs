@@ -31,7 +31,7 @@ pub(crate) fn call<R: Send>(
     // In a sandbox that is observed it is so already, as a part of that.
     let is_seen = here::turn().is_some();
     let ruleset = locks.ruleset.as_ref().map(AsFd::as_fd);
-    let mut watch = if is_seen { None } else { Watch::begin(function, &plan, ruleset) };
+    let mut watch = if is_seen { None } else { Watch::begin(function, &plan, ruleset, false) };
     if is_seen || watch.is_some() {
         locks.report(&plan);
     }

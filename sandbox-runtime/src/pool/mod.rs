@@ -141,7 +141,7 @@ pub(crate) fn source_of_program(function: &'static Function, policy: &Policy) ->
     forkserver::start_for_program().map_err(|error| cannot_start(function, &error))?;
     let plan = plan_for(function, policy, Placement::Process, kernel(function, policy)?)?;
     let locks = Locks::prepare(&plan, function)?;
-    let watch = Watch::begin(function, &plan, locks.ruleset.as_ref().map(AsFd::as_fd));
+    let watch = Watch::begin(function, &plan, locks.ruleset.as_ref().map(AsFd::as_fd), true);
     alone(function, plan, locks, watch, true)
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn source_of_program(function: &'static Function, policy: &Policy) ->
 fn observed(function: &'static Function, policy: &Policy) -> Result<Option<Source>, Error> {
     let plan = plan_for(function, policy, Placement::Process, kernel(function, policy)?)?;
     let locks = Locks::prepare(&plan, function)?;
-    match Watch::begin(function, &plan, locks.ruleset.as_ref().map(AsFd::as_fd)) {
+    match Watch::begin(function, &plan, locks.ruleset.as_ref().map(AsFd::as_fd), false) {
         None => Ok(None),
         watch => {
             let workers = Workers { reuse: 1, spare: Some(0), max: Some(1) };

@@ -24,6 +24,8 @@ pub(crate) enum Stop {
     Group,
     /// It runs another program.
     Exec,
+    /// It is about to end.
+    Exit,
     /// It has a new thread or child, which is traced too.
     Born,
 }
@@ -46,7 +48,8 @@ pub(crate) struct Call {
 /// Traces a thread without stopping it, and whatever it starts. With `kill` all of them end with the tracer.
 pub(crate) fn seize(thread: Pid, kill: bool) -> Result<(), Errno> {
     let children = libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK;
-    let rest = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_TRACESYSGOOD;
+    let rest = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACEEXIT | libc::PTRACE_O_TRACESECCOMP;
+    let rest = rest | libc::PTRACE_O_TRACESYSGOOD;
     let kill = if kill { libc::PTRACE_O_EXITKILL } else { 0 };
     request(libc::PTRACE_SEIZE, thread, 0, (children | rest | kill) as usize)
 }
@@ -91,6 +94,7 @@ fn change(status: i32) -> Change {
     Change::Stopped(match event {
         libc::PTRACE_EVENT_SECCOMP => Stop::Call,
         libc::PTRACE_EVENT_EXEC => Stop::Exec,
+        libc::PTRACE_EVENT_EXIT => Stop::Exit,
         libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => Stop::Group,
         // A new one begins so too.
         0 if signal == libc::SIGTRAP | 0x80 => Stop::Returned,

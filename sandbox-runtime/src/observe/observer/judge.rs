@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) placement: Placement,
     /// Landlock's, of this kernel.
     pub(crate) abi: u32,
+    /// The observer is itself in what `in_place` did to the host.
+    pub(crate) restricted: bool,
     /// `open_files`, where the sandbox limits them.
     pub(crate) open_files: Option<u64>,
 }
@@ -93,8 +95,12 @@ impl Refused<'_> {
             (false, Outside::Unknown) => By::Unknown,
         };
         let grant = said.grant.filter(|_| by != By::Permissions);
-        let nothing = || "nothing grants it".to_owned();
-        let note = said.note.or_else(|| (by.is_sandbox() && grant.is_none()).then(nothing));
+        let note = said.note.or_else(|| match by {
+            By::Landlock if self.facts.restricted => {
+                Some("this program is restricted in place, so that its sandbox may lack the grant too".into())
+            }
+            by => (by.is_sandbox() && grant.is_none()).then(|| "nothing grants it".to_owned()),
+        });
         let operation = said.rights.join("+");
         Some(Seen {
             operation,
@@ -232,6 +238,8 @@ impl Refused<'_> {
             _ => (OFlags::RDONLY, Access::READ_OK),
         };
         match found.open(flags) {
+            // It is refused here too; file permissions are asked for in a way that no Landlock looks at.
+            _ if self.facts.restricted => found.may(mode).into(),
             Some(opened) => opened.is_ok().into(),
             None => found.may(mode).into(),
         }

@@ -153,6 +153,9 @@ impl Learner {
             }
             Stop::Born if self.begins(thread) => return Ok(()),
             Stop::Born => {}
+            // By a signal, say, and who waits for its end still does.
+            Stop::Exit if self.first.is_none() && self.own.contains(&thread.as_raw_pid()) => self.write(),
+            Stop::Exit => {}
             Stop::Signal(signal) => return ptrace::go_on(thread, signal),
             Stop::Group => return ptrace::stay_stopped(thread),
         }

@@ -63,7 +63,7 @@ pub(crate) fn run(task: Task, fds: Vec<OwnedFd>) -> ! {
     }) {
         Ok(mut observer) => {
             observer.look_on();
-            observer.end();
+            observer.summarise();
             exit_now(0)
         }
         // The other side sees that the link is closed.
@@ -140,6 +140,9 @@ impl Observer {
                 }
             }
             Stop::Exec => drop(self.under_way.remove(&thread)),
+            // The first thread's end is that of the program, whose parent is to see the summary before it.
+            Stop::Exit if path::process_of(thread) == Some(thread.as_raw_pid()) => self.summarise(),
+            Stop::Exit => {}
             Stop::Signal(libc::SIGSYS) => match ptrace::trap(thread)? {
                 Some(Trap { call, errno: 0 }) => return self.answered_by_handler(thread, call),
                 Some(Trap { call, errno }) => {
@@ -194,8 +197,9 @@ impl Observer {
         }
     }
 
-    fn end(&mut self) {
-        if let (Some((_, function, place)), Some(printer)) = (&self.task.print, &mut self.printer) {
+    /// Once, and the first one: children of the program end too, but later, or without a word.
+    fn summarise(&mut self) {
+        if let (Some((_, function, place)), Some(mut printer)) = (&self.task.print, self.printer.take()) {
             let all: Vec<_> = self.report.all();
             let all = all.into_iter().map(|(seen, count)| seen.named(function, place, count));
             printer.summary(&all.collect::<Vec<_>>());
