@@ -240,6 +240,26 @@
 ///
 /// [landlockconfig]: https://github.com/landlock-lsm/landlockconfig
 ///
+/// # Learning
+///
+/// With the feature `learn`, which is off by default, and the variable `SANDBOXED_LEARN` naming a file, functions run
+/// **unenforced**, and what they use is written to that file: TOML, with a table for each function (`function."name"`):
+///
+/// | key | |
+/// |---|---|
+/// | `attribute` | what to paste: what the attribute says beside grants, and the smallest grants of what was used |
+/// | `dangerous` | grants to look at twice; why is in a comment above the attribute |
+/// | `not_grantable` | what was used that nothing grants, and that will be refused |
+/// | `landlockconfig` | the grants as a policy file; what such a file cannot say is in `beside_landlockconfig` |
+/// | `grants` | each grant, with the number of observations behind it |
+/// | `seen` | what was used, with how often; `word directory/*` is what is in that directory |
+///
+/// A run adds to `seen`, from which the rest is worked out. Several processes may write at once. A file that was not made
+/// so is left as it is, and what was learned is beside it. What is used before the body begins, and by the library itself,
+/// is not in it. A function that is called inside another's body adds to both. Limits hold while functions are learned;
+/// `threads` and `namespaces` do not. A worker has no more of root's capabilities than any policy could leave it. A call
+/// that cannot be traced is an error: its body did not run.
+///
 /// # What crosses into a process
 ///
 /// Arguments: everything that is serde's `Serialize` and `Deserialize`, owned or behind `&`; bytes, text, paths and

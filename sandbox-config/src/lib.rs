@@ -23,7 +23,7 @@ mod write;
 pub use config::{Config, Grants};
 pub use rights::{Kind, NEWEST_ABI, Right};
 pub use spelling::nearest;
-pub use write::{LONGEST_PATH, MOST_BYTES, MOST_PATHS, Unwritable, to_toml};
+pub use write::{LONGEST_PATH, MOST_BYTES, MOST_PATHS, Unwritable, quoted, to_toml};
 
 #[cfg(feature = "read")]
 mod read;

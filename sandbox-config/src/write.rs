@@ -113,8 +113,8 @@ fn words(kind: Kind, bits: u64, abi: Option<u32>) -> Result<String, Unwritable> 
     Ok(format!("[{}]", words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")))
 }
 
-/// A basic string of TOML.
-fn quoted(text: &str) -> String {
+/// A basic string of TOML, on one line; also a key.
+pub fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

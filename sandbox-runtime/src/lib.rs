@@ -32,6 +32,9 @@ mod pool;
 
 mod observe;
 
+#[cfg(feature = "learn")]
+mod learn;
+
 // No step of a call: what the kernel says of those that were refused something.
 mod audit;
 

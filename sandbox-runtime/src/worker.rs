@@ -256,9 +256,16 @@ impl Prepared {
         let tasks = rustix::fs::open("/proc/self/task", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         let statm = std::fs::File::open("/proc/self/statm");
         let mut locks = std::mem::replace(&mut self.locks, Err(Refusal::of("locked already")))?;
+        if let (Err(why), true) = (attached, locks.is_unenforced()) {
+            return Err(Refusal::of(&format!("it cannot be learned: {why}")));
+        }
         if !is_seen {
             // Without a tracer it would break the body.
             locks.reporting = None;
+        }
+        #[cfg(feature = "learn")]
+        if locks.is_unenforced() {
+            crate::learn::mark::start();
         }
         locks.enter_namespaces().map_err(refused)?;
         if is_seen {
@@ -272,7 +279,12 @@ impl Prepared {
         let enforced = locks.close_worker(parents).map_err(refused)?;
         let window = match self.setup.warm {
             Some(offset) => {
+                // It is granted what the body is.
+                #[cfg(feature = "learn")]
+                crate::learn::mark::begin(crate::learn::mark::OBSERVED);
                 warm(offset, tasks.ok())?;
+                #[cfg(feature = "learn")]
+                crate::learn::mark::end();
                 // The channel is among what is mapped now.
                 statm.map(|statm| limit::note_mapped_in(std::fs::File::from(statm))).unwrap_or_default();
                 flush();
@@ -549,6 +561,8 @@ impl Caller for Channel {
     fn begun(&mut self) {
         self.begun = true;
         send(Kind::Begun, &[]);
+        #[cfg(feature = "learn")]
+        crate::learn::mark::begin(crate::learn::mark::OBSERVED);
     }
 
     fn has_result_file(&self) -> bool {
@@ -556,6 +570,8 @@ impl Caller for Channel {
     }
 
     fn returned(&mut self, message: &Outgoing<'_>) {
+        #[cfg(feature = "learn")]
+        crate::learn::mark::end();
         flush();
         message.bulk().for_each(|(segment, align)| send(Kind::of_bulk(align), &[segment]));
         send(Kind::Returned, &message.stream().collect::<Vec<_>>());

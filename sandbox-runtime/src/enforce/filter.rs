@@ -144,6 +144,15 @@ impl Reporting {
         Reporting { program, pins: Pins::of(plan) }
     }
 
+    /// One that refuses nothing but says, as every filter does, where it is: a tracer is told what grants are about.
+    #[cfg(feature = "learn")]
+    pub(super) fn of_uses(placement: Placement) -> Reporting {
+        let program =
+            bpf::program(HERE.audit, &ranges(HERE, Action::Allow, |call| verdict::told_of(call, placement)));
+        let program = program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect();
+        Reporting { program, pins: None }
+    }
+
     pub(super) fn apply(&self, flags: u64) -> Result<(), LockError> {
         install(&self.program(), flags)
     }

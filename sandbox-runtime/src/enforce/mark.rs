@@ -16,6 +16,10 @@ pub(super) const fn option(placement: Placement) -> u32 {
     OPTION | placement as u32
 }
 
+/// The option of [`learn::mark`](crate::learn::mark), which is no placement's.
+#[cfg(feature = "learn")]
+pub(crate) const LEARN: u32 = OPTION | 0x80;
+
 /// An option that none of our filters refuses.
 const CONTROL: u32 = OPTION | 0xff;
 

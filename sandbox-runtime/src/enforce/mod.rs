@@ -11,6 +11,8 @@ mod namespaces;
 mod ruleset;
 
 use crate::error::{Cause, Error, ErrorKind, Ran};
+#[cfg(feature = "learn")]
+use crate::plan::Placement;
 use crate::plan::{Capability, Plan};
 use crate::policy::Access;
 use crate::registry::Function;
@@ -86,6 +88,31 @@ impl Locks {
             locks.make_ruleset().map_err(|error| error.of(function.name))?;
         }
         Ok(locks)
+    }
+
+    /// Nothing that refuses: only a tracer is told what grants are about, so that they can be learned. The one way to run
+    /// a body without enforcement, of a feature that is off by default.
+    #[cfg(feature = "learn")]
+    pub(crate) fn unenforced(placement: Placement, capabilities: Vec<Capability>) -> Locks {
+        Locks { reporting: Some(Reporting::of_uses(placement)), capabilities, ..Locks::unobserved() }
+    }
+
+    /// As [`Locks::unenforced`], for a thread of one that has that filter already.
+    #[cfg(feature = "learn")]
+    pub(crate) fn unobserved() -> Locks {
+        Locks {
+            ruleset: None,
+            recipe: None,
+            filter: None,
+            reporting: None,
+            namespaces: None,
+            capabilities: Vec::new(),
+        }
+    }
+
+    /// Whether it is made to be learned from: it must be seen, since it refuses nothing.
+    pub(crate) fn is_unenforced(&self) -> bool {
+        self.filter.is_none() && self.reporting.is_some()
     }
 
     /// Makes the ruleset where that is still to be done.

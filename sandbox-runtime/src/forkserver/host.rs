@@ -281,7 +281,21 @@ impl Forkserver {
 
     /// Has an observer forked, which waits at its end of a link.
     pub(crate) fn observer(self: &Arc<Self>, task: &Task, fds: &[BorrowedFd<'_>]) -> Result<(), StartError> {
-        match message::send(self.control.as_fd(), &Request::Observe(task.clone()), fds) {
+        self.observe(&Request::Observe(task.clone()), fds)
+    }
+
+    /// As [`observer`](Forkserver::observer), for one that learns.
+    #[cfg(feature = "learn")]
+    pub(crate) fn learner(
+        self: &Arc<Self>,
+        task: &crate::learn::Task,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), StartError> {
+        self.observe(&Request::Learn(task.clone()), fds)
+    }
+
+    fn observe(self: &Arc<Self>, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(), StartError> {
+        match message::send(self.control.as_fd(), request, fds) {
             Ok(()) => Ok(()),
             Err(Errno::PIPE | Errno::CONNRESET) => {
                 state()?.forget(self);

@@ -24,6 +24,9 @@ pub(super) enum Request {
     Probe,
     /// Fork an observer. Descriptors: as the task says.
     Observe(Task),
+    /// Fork an observer that learns. Descriptors: as the task says.
+    #[cfg(feature = "learn")]
+    Learn(crate::learn::Task),
     /// Restrict yourself, for good. Descriptor: the ruleset, if there is one. Answered by [`Restricted`].
     Restrict { ruleset: bool, filter: Option<Filter> },
 }

@@ -31,6 +31,8 @@ enum Task {
     Template(Box<Setup>, Vec<OwnedFd>),
     Probe(OwnedFd),
     Observer(observer::Task, Vec<OwnedFd>),
+    #[cfg(feature = "learn")]
+    Learner(crate::learn::Task, Vec<OwnedFd>),
 }
 
 impl<'a> Server<'a> {
@@ -86,6 +88,8 @@ impl<'a> Server<'a> {
                 }
             }
             Ok(Some((Request::Observe(task), fds))) => self.fork(Task::Observer(task, fds)),
+            #[cfg(feature = "learn")]
+            Ok(Some((Request::Learn(task), fds))) => self.fork(Task::Learner(task, fds)),
             Ok(Some((Request::Restrict { ruleset, filter }, mut fds))) => {
                 let ruleset_of = fds.pop();
                 let locks = Locks {
@@ -106,12 +110,14 @@ impl<'a> Server<'a> {
     /// Where that fails the descriptors are closed, which the caller sees.
     fn fork(&mut self, task: Task) {
         let here = rustix::process::getpid();
-        let is_observer = matches!(task, Task::Observer(..));
+        let is_observer = !matches!(task, Task::Template(..) | Task::Probe(_));
         match process::fork() {
             Ok(Fork::Child) => match task {
                 Task::Template(setup, fds) => super::template::run(*setup, fds, here, self.processors),
                 Task::Probe(answer) => crate::worker::probe(answer, here),
                 Task::Observer(task, fds) => observer::run(task, fds),
+                #[cfg(feature = "learn")]
+                Task::Learner(task, fds) => observer::lesson::run(task, fds),
             },
             Ok(Fork::Parent(pid)) if is_observer => drop(self.observers.insert(pid)),
             Ok(Fork::Parent(pid)) => drop(self.known.insert(pid)),

@@ -8,6 +8,8 @@ use crate::codec::{CodecError, Incoming, Outgoing};
 use crate::error::{Error, ErrorKind, Output, Ran};
 use crate::observe::{Watch, here};
 use crate::outcome::{Answer, Circumstances, Outcome};
+#[cfg(feature = "learn")]
+use crate::plan::Placement;
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::pool::{self, Lease, NoWorker, Source};
@@ -27,6 +29,10 @@ pub(crate) fn call(
 ) -> Result<Answer, Error> {
     if super::is_out_of_reach(function)? {
         return nested(function, policy, entry, arguments);
+    }
+    #[cfg(feature = "learn")]
+    if crate::learn::is_on() {
+        return crate::learn::mark::unlearned(|| learned(function, policy, entry, arguments));
     }
     // A template that died is noticed here; the next one is asked once more.
     let attempt = || here::quietly(|| attempt(function, policy, entry, arguments));
@@ -68,6 +74,40 @@ fn attempt(
     })
 }
 
+/// As [`attempt`], of a worker that is learned from.
+#[cfg(feature = "learn")]
+fn learned(
+    function: &'static Function,
+    policy: &Policy,
+    entry: Entry,
+    arguments: &Outgoing<'_>,
+) -> Result<Answer, Error> {
+    let mut lesson = crate::learn::Lesson::begin(function, policy, Placement::Process)?;
+    let source = pool::learned(function, policy, lesson.for_worker()?, false)?;
+    let result = attempt_of(function, &source, entry, arguments);
+    // With it ends the worker, if it did not before.
+    drop(source);
+    lesson.end();
+    match result? {
+        Attempt::Over(result) => result,
+        Attempt::Gone(error) => Err(error),
+    }
+}
+
+/// As [`program`], of a worker that is learned from.
+#[cfg(feature = "learn")]
+fn learned_program(function: &'static Function, policy: &Policy, entry: Entry) -> Result<Outcome, Error> {
+    crate::forkserver::start_for_program().map_err(|error| pool::cannot_start(function, &error))?;
+    let mut lesson = crate::learn::Lesson::begin(function, policy, Placement::Process)?;
+    let source = pool::learned(function, policy, lesson.for_worker()?, true)?;
+    let stdin = std::io::stdin();
+    let lease = source.template.take(Some(stdin.as_fd())).map_err(|error| no_worker(function, error))?;
+    let outcome = Call { function, source: &source, program: true }.run(lease, entry, &Outgoing::new());
+    drop(source);
+    lesson.end();
+    outcome
+}
+
 fn attempt_of(
     function: &'static Function,
     source: &Source,
@@ -94,6 +134,10 @@ fn attempt_of(
 /// `fn main` in a worker: its arguments, stdin and environment are the program's, its end is too.
 pub(crate) fn program(function: &'static Function, policy: &Policy, entry: Entry) -> ! {
     let run = || {
+        #[cfg(feature = "learn")]
+        if crate::learn::is_on() {
+            return learned_program(function, policy, entry);
+        }
         let mut source = pool::source_of_program(function, policy)?;
         let watch = source.watch.take();
         let stdin = std::io::stdin();

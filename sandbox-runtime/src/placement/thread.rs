@@ -22,6 +22,10 @@ pub(crate) fn call<R: Send>(
     policy: &Policy,
     body: impl FnOnce() -> R + Send,
 ) -> Result<R, Error> {
+    #[cfg(feature = "learn")]
+    if crate::learn::mark::is_here() || crate::learn::is_on() {
+        return crate::learn::thread(function, policy, body);
+    }
     let plan = plan_for(function, policy, Placement::Thread, crate::kernel())?;
     let mut locks = crate::enforce::Locks::prepare(&plan, function)?;
     // In a sandbox that is observed it is so already, as a part of that.
@@ -74,7 +78,7 @@ fn finished<R>(joined: std::thread::Result<Result<R, LockError>>) -> Result<R, F
 }
 
 /// The token is what makes it impossible to come here unlocked.
-fn run<R>(_enforced: &Enforced, body: impl FnOnce() -> R) -> R {
+pub(crate) fn run<R>(_enforced: &Enforced, body: impl FnOnce() -> R) -> R {
     body()
 }
 

@@ -158,6 +158,22 @@ fn observed(function: &'static Function, policy: &Policy) -> Result<Option<Sourc
     }
 }
 
+/// As [`source`], for a call that is learned from, by who is at the other end of the link.
+#[cfg(feature = "learn")]
+pub(crate) fn learned(
+    function: &'static Function,
+    policy: &Policy,
+    seen: [OwnedFd; 2],
+    program: bool,
+) -> Result<Source, Error> {
+    let kernel = kernel(function, &Policy::new())?;
+    let plan = crate::learn::unrefusing_plan(function, policy, Placement::Process, kernel)?;
+    let (setup, mut fds) = setup(function, &plan, crate::learn::locks(Placement::Process), program)?;
+    fds.extend(seen);
+    let template = start(function, &plan, &setup, &fds)?;
+    Ok(Source { plan: Arc::new(plan), template, ruleset: None, watch: None })
+}
+
 /// A template for one call.
 fn alone(
     function: &'static Function,

@@ -143,6 +143,16 @@ pub(crate) fn call(thread: Pid) -> Result<Call, Errno> {
     }
 }
 
+/// The thread or child that a thread has just got.
+#[cfg(feature = "learn")]
+pub(crate) fn born(parent: Pid) -> Result<Option<Pid>, Errno> {
+    let mut child: libc::c_ulong = 0;
+    let (pid, child_of) = (parent.as_raw_pid(), (&raw mut child).cast::<c_void>());
+    // SAFETY: the pointer is to a live number, which the kernel writes.
+    checked(unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, child_of) })?;
+    Ok(i32::try_from(child).ok().and_then(Pid::from_raw))
+}
+
 /// The errno of the call that a thread has made; `None` if it did not fail.
 pub(crate) fn errno(thread: Pid) -> Result<Option<i32>, Errno> {
     let info = syscall_info(thread)?;

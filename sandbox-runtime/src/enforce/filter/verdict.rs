@@ -93,6 +93,54 @@ pub(super) fn verdict(call: &Call, plan: &FilterPlan) -> Verdict {
     Verdict::new(cases, otherwise)
 }
 
+/// Nothing is refused: a tracer is told of what grants are about, and of whose it is.
+#[cfg(feature = "learn")]
+pub(super) fn told_of(call: &Call, placement: Placement) -> Verdict {
+    use crate::learn::mark::{BEGIN, END};
+    let cases = match (call.name, call.purpose) {
+        ("prctl", _) => {
+            let learn = || Test::is(0, &[mark::LEARN]);
+            let steps = [BEGIN as u32, END as u32];
+            // From a worker and a thread no worker is asked for, learned from or not.
+            let inside = Test::is(0, &[mark::option(placement)]);
+            let inside = (placement != Placement::InPlace).then(|| case([inside], EACCES));
+            [case([learn(), Test::is(1, &steps)], Action::Trace), case([learn()], EACCES)]
+                .into_iter()
+                .chain(inside)
+                .collect()
+        }
+        ("mmap", _) => {
+            vec![case([Test::has(2, PROT_EXEC), Test::has_none(3, MAP_ANONYMOUS)], Action::Trace)]
+        }
+        ("socketpair", _) => Vec::new(),
+        ("sendto", _) => {
+            vec![
+                case([Test::is_not(4, &[0])], Action::Trace),
+                case([Test::upper_is_not(4, &[0])], Action::Trace),
+            ]
+        }
+        ("ioctl", _) => vec![case([Test::is_not(1, &IOCTLS)], Action::Trace)],
+        (
+            "kill" | "tkill" | "tgkill" | "rt_sigqueueinfo" | "rt_tgsigqueueinfo" | "exit_group"
+            | "memfd_create" | "clone3",
+            _,
+        )
+        | (
+            _,
+            Purpose::Paths
+            | Purpose::Metadata
+            | Purpose::Sockets
+            | Purpose::Processes
+            | Purpose::Execute
+            | Purpose::SystemV
+            | Purpose::Uring
+            | Purpose::Never,
+        ) => vec![case([], Action::Trace)],
+        _ => Vec::new(),
+    };
+    Verdict::new(cases, Action::Allow)
+}
+
 /// An option of `prctl(2)` that a tracer is told of.
 pub(super) fn note(option: u32) -> Case {
     case([Test::is(0, &[option])], Action::Trace)

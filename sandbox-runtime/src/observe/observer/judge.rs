@@ -459,7 +459,7 @@ fn is_privileged(port: u16) -> bool {
     port != 0 && port < least && !has
 }
 
-fn socket_type(thread: Pid, fd: i32) -> Option<i32> {
+pub(super) fn socket_type(thread: Pid, fd: i32) -> Option<i32> {
     let group = process_of(thread)?;
     let process = rustix::process::pidfd_open(Pid::from_raw(group)?, PidfdFlags::empty()).ok()?;
     let socket =

@@ -8,6 +8,8 @@
 
 mod call;
 mod judge;
+#[cfg(feature = "learn")]
+pub(crate) mod lesson;
 mod path;
 mod probe;
 pub(crate) mod uses;
