@@ -308,7 +308,7 @@ fn a_longer_file_can_be_changed_below_the_limit() {
 
 #[sandboxed(file_size = 1)]
 fn flood(mut pipe: io::PipeWriter) -> io::Result<()> {
-    print!("{}", "more than a byte on stdout");
+    print!("more than a byte on stdout");
     pipe.write_all(&[1; 100_000])
 }
 

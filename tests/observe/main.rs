@@ -90,7 +90,7 @@ fn file_permissions_are_not_the_sandbox() {
     std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
     let file = directory.path().join("secret");
     std::fs::write(&file, "secret").unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
     // A worker has none of root's capabilities; root's own files are another's for nobody.
     let (errno, denials) = observe(|| permissions(&file).unwrap());
     assert_eq!(errno, Some(libc::EACCES));

@@ -102,7 +102,7 @@ impl Watch {
             placement: plan.placement,
             abi: plan.kernel.abi,
             restricted: server.is_restricted(),
-            open_files: plan.limits.open_files.filter(|_| is_worker).map(u64::from),
+            open_files: plan.limits.open_files.filter(|_| is_worker),
         };
         // The program's own stderr, where nobody reads the report before it is over.
         let print = format().filter(|_| program);
