@@ -22,6 +22,7 @@ use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// The number of `/dev/full`.
@@ -477,6 +478,49 @@ fn the_tracer_and_the_kernels_records_agree() {
             }
         }
     }
+}
+
+#[test]
+fn a_sandbox_is_named_in_the_log() {
+    static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    struct Lines;
+    impl log::Log for Lines {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            LINES.lock().unwrap().push(record.args().to_string());
+        }
+        fn flush(&self) {}
+    }
+    support::in_child("a_sandbox_is_named_in_the_log", || {
+        let _turn = audit::turn();
+        log::set_logger(&Lines).unwrap();
+        log::set_max_level(log::LevelFilter::Info);
+        let refused = || {
+            let world = World::new();
+            let acts = [Open(world.at("outside/file"), OFlags::RDONLY.bits())];
+            sandboxed::observe(|| in_process(world.policy(), &acts)).1.len()
+        };
+        let named = || {
+            LINES.lock().unwrap().iter().filter(|line| line.contains(" is ") && line.contains('@')).count()
+        };
+        let Some(mut listener) = audit::listener() else { return };
+        assert_eq!((refused(), named()), (1, 1), "{:?}", LINES.lock().unwrap());
+        let line = LINES.lock().unwrap().iter().find(|line| line.contains('@')).unwrap().clone();
+        let domain = listener.drain().into_iter().find_map(|event| match event {
+            Event::Refused(refused) => refused.domain,
+            Event::Ended { .. } => None,
+        });
+        let name = SandboxName::of(domain.unwrap()).unwrap().to_string();
+        assert!(line.contains("`audit::in_process`") && line.ends_with(&name), "{line}: {name}");
+        // Where auditing is off nothing is switched on for it.
+        drop(listener);
+        if audit::settings().unwrap().enabled == 0 {
+            assert_eq!((refused(), named()), (1, 1));
+            assert_eq!(audit::settings().unwrap().enabled, 0);
+        }
+    });
 }
 
 #[test]

@@ -64,7 +64,9 @@ fn meaning(key: &Key) -> Meaning {
                 [workers.reuse(2), workers.reuse(3), workers.spare(0), workers.spare(1), workers.max(1)];
             policies(each.map(|workers| new().workers(workers)).to_vec())
         }
-        "fallible" | "crate" | "unenforceable" | "warm" => Meaning::NotThePolicy,
+        "fallible" | "crate" | "unenforceable" | "expect_no_denials" | "expect_all_used" | "warm" => {
+            Meaning::NotThePolicy
+        }
         "policy" => policies(vec![Policy::from_base(new().read("/usr"))]),
         "thread_sync" => policies(words(key).map(|word| new().thread_sync(thread_sync(word))).collect()),
         unknown => panic!("the key `{unknown}` is new: say here what it means"),

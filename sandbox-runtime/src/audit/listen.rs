@@ -215,6 +215,12 @@ impl Listener {
     }
 }
 
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("overrun", &self.overrun).finish_non_exhaustive()
+    }
+}
+
 /// Also when a panic unwinds. A program that is killed, aborts or calls `exit` leaves auditing on.
 impl Drop for Listener {
     fn drop(&mut self) {

@@ -31,6 +31,26 @@ use std::fmt;
 pub(crate) use events::Events;
 pub use listen::{Enable, Gaps, Listener, Unavailable};
 
+/// Hears of the domain that a process is in, where auditing is on already and this process may hear of it.
+#[derive(Debug)]
+pub(crate) struct DomainOf(Option<Listener>);
+
+impl DomainOf {
+    pub(crate) fn begin() -> DomainOf {
+        // Most may not, and nothing is switched on.
+        DomainOf(Listener::new(Enable::Never).ok())
+    }
+
+    /// The domain in which this process was refused something, if there is a record of it.
+    pub(crate) fn of(self, process: i32) -> Option<SandboxName> {
+        let domain = self.0?.drain().into_iter().find_map(|event| match event {
+            Event::Refused(refused) if refused.pid == Some(process) => refused.domain,
+            _ => None,
+        });
+        SandboxName::of(domain?).ok()
+    }
+}
+
 /// What records say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

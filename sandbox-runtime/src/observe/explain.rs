@@ -40,6 +40,17 @@ impl Format {
         }
     }
 
+    /// The name that the kernel's records have for a sandbox.
+    pub(super) fn sandbox(self, function: &str, name: &str) -> String {
+        match self {
+            Format::Json => {
+                let line = serde_json::json!({ "sandboxed": "sandbox", "function": function, "name": name });
+                format!("{line}\n")
+            }
+            Format::Text { .. } => format!("sandboxed: the sandbox of `{function}` was {name}\n"),
+        }
+    }
+
     /// What was denied in all, the most frequent first.
     pub(super) fn summary(self, denials: &[Denial]) -> String {
         if denials.is_empty() {

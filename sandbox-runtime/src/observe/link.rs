@@ -18,6 +18,19 @@ pub(crate) enum Wanted {
     Process(i32),
 }
 
+impl Wanted {
+    /// The process that it is.
+    pub(super) fn process(self) -> Option<i32> {
+        match self {
+            Wanted::Process(process) => Some(process),
+            Wanted::Thread { thread, .. } => {
+                let status = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+                status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+            }
+        }
+    }
+}
+
 /// One end.
 #[derive(Debug)]
 pub(crate) struct Link(OwnedFd);

@@ -14,7 +14,8 @@ pub(crate) mod report;
 pub(crate) use listeners::Listeners;
 pub use listeners::{Watching, observe, observed_test};
 
-use crate::denial::Denial;
+use crate::audit::DomainOf;
+use crate::denial::{By, Denial};
 use crate::forkserver;
 use crate::plan::{Placement, Plan};
 use crate::policy::Policy;
@@ -62,6 +63,7 @@ pub(crate) struct Watch {
     reader: Reader,
     program: bool,
     grants: Vec<uses::Grant>,
+    domain: DomainOf,
 }
 
 impl Watch {
@@ -114,7 +116,7 @@ impl Watch {
         let fds: Vec<BorrowedFd<'_>> =
             [theirs.as_fd(), file.as_fd()].into_iter().chain(ruleset).chain(stderr).collect();
         server.observer(&task, &fds).map_err(|error| failed(&error))?;
-        Ok(Watch { function, link: Some(ours), file, reader, program, grants })
+        Ok(Watch { function, link: Some(ours), file, reader, program, grants, domain: DomainOf::begin() })
     }
 
     /// What a worker needs to be observed: its end of the link, and the report.
@@ -175,8 +177,14 @@ impl Watch {
             self.reader.since(0).into_iter().map(|(seen, count)| seen.of(self.function, count)).collect();
         let unused = self.grants.iter().enumerate().filter(|(index, _)| !self.reader.is_used(*index));
         listeners::tell(&denials, unused.map(|(_, grant)| grant.text.clone()).collect());
+        let is_landlocks = denials.iter().any(|denial| denial.by == By::Landlock);
+        let process = self.reader.process().filter(|_| is_landlocks);
+        let name = process.and_then(|process| self.domain.of(process)).map(|name| name.to_string());
+        if let Some(name) = &name {
+            log::info!("the sandbox of `{}` that was refused something is {name}", self.function.name);
+        }
         if !self.program {
-            print(&denials);
+            print(&denials, self.function.name, name);
         }
         denials
     }
@@ -187,10 +195,11 @@ pub(crate) fn place(function: &Function) -> String {
 }
 
 /// To who reads stderr.
-fn print(denials: &[Denial]) {
+fn print(denials: &[Denial], function: &str, sandbox: Option<String>) {
     if let Some(format) = format() {
         let mut explained = EXPLAINED.lock().unwrap_or_else(PoisonError::into_inner);
         listeners::add(&mut explained, denials, |denial| eprint!("{}", format.denial(denial)));
+        sandbox.into_iter().for_each(|name| eprint!("{}", format.sandbox(function, &name)));
     }
 }
 

@@ -28,9 +28,11 @@ const FAILURE: usize = 24;
 /// A bit for each grant that was used.
 const USED: usize = 32;
 /// How many grants can be looked at.
-pub(super) const MOST_GRANTS: usize = (TABLE - USED) * 8;
+pub(super) const MOST_GRANTS: usize = (PROCESS - USED) * 8;
+/// The process that is observed.
+const PROCESS: usize = 64;
 /// Of each: how often it came, its last turn, where its bytes begin and how many they are.
-const TABLE: usize = 64;
+const TABLE: usize = 128;
 const ROW: usize = 32;
 const BYTES: usize = TABLE + MOST * ROW;
 
@@ -117,6 +119,11 @@ impl Writer {
         }
     }
 
+    /// Takes note of who is observed.
+    pub(crate) fn note_process(&mut self, process: i32) {
+        self.memory.u64(PROCESS).store(process.unsigned_abs().into(), Ordering::Release);
+    }
+
     /// Says why nothing can be seen. There is nothing else to say then.
     pub(crate) fn fail(&mut self, why: &str) {
         let bytes = &why.as_bytes()[..why.len().min(LENGTH - BYTES)];
@@ -154,6 +161,11 @@ impl Reader {
     /// What came after a turn, in the order of the last time, with how often it came in all.
     pub(crate) fn since(&self, turn: u64) -> Vec<(Seen, u64)> {
         read(&self.memory, turn)
+    }
+
+    /// The process that is observed, as its observer knows it.
+    pub(crate) fn process(&self) -> Option<i32> {
+        i32::try_from(self.memory.u64(PROCESS).load(Ordering::Acquire)).ok().filter(|process| *process > 0)
     }
 
     /// Whether a grant was used.

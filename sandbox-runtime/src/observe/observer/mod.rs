@@ -104,8 +104,9 @@ impl Observer {
             crate::enforce::capabilities::keep_only(capabilities)
                 .map_err(|error| io::Error::other(error.to_string()))?;
         }
-        if let Err(why) = &seized {
-            self.report.fail(why);
+        match &seized {
+            Ok(()) => wanted.process().into_iter().for_each(|process| self.report.note_process(process)),
+            Err(why) => self.report.fail(why),
         }
         link.answer(&seized)?;
         seized.map(drop).map_err(io::Error::other)
