@@ -130,8 +130,8 @@ fn nothing_changes_but_time() {
 #[sandboxed(read = "/usr")]
 fn relative() -> Result<PathBuf, Error> {
     let here = std::env::current_dir().unwrap();
-    drop(std::fs::read("Cargo.toml"));
-    drop(std::fs::read("./src/../Cargo.toml"));
+    drop(std::fs::read_dir("."));
+    drop(std::fs::read_dir("./."));
     Ok(here)
 }
 
@@ -139,7 +139,7 @@ fn relative() -> Result<PathBuf, Error> {
 fn paths_are_resolved_as_the_worker_means_them() {
     let (here, denials) = observe(|| relative().unwrap());
     let objects: Vec<_> = denials.iter().map(|denial| (denial.object.clone(), denial.count)).collect();
-    let path = here.join("Cargo.toml").display().to_string();
+    let path = here.display().to_string();
     assert_eq!(objects, [(Object::Path(path), 2)]);
 }
 
@@ -244,20 +244,20 @@ fn expectations_fail_with_what_was_denied() {
 
 #[sandboxed::test(read = "/usr", allow(udp), expect_no_denials, expect_all_used)]
 fn what_is_used_is_no_surplus() {
-    std::fs::read_dir("/usr/share").unwrap();
+    std::fs::read_dir("/usr").unwrap();
     std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
 }
 
 #[sandboxed(read = ["/usr", "/var", "/etc/hosts"], write = "/var/tmp", allow(udp, signal))]
 fn uses_little() -> Result<(), Error> {
-    std::fs::read_dir("/usr/share").unwrap();
+    std::fs::read_dir("/usr").unwrap();
     drop(std::fs::read("/var/there/is/nothing"));
     Ok(())
 }
 
 #[sandboxed(thread, read = ["/usr", "/var"])]
 fn uses_little_in_thread() -> Result<(), Error> {
-    std::fs::read_dir("/usr/share").unwrap();
+    std::fs::read_dir("/usr").unwrap();
     Ok(())
 }
 
