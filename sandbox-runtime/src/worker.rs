@@ -87,7 +87,8 @@ pub(crate) struct Prepared {
 /// The link to it, and what it reports.
 struct Observer {
     link: Link,
-    report: OwnedFd,
+    /// For a test.
+    report: Option<OwnedFd>,
 }
 
 /// What leads to one worker after the other.
@@ -152,8 +153,9 @@ impl Prepared {
             capabilities: setup.capabilities.clone(),
         };
         if setup.reporting.is_some() {
-            let [link, report] = <[OwnedFd; 2]>::try_from(take(2)?)
+            let [link] = <[OwnedFd; 1]>::try_from(take(1)?)
                 .map_err(|_| Refusal::of("what leads to the observer is missing"))?;
+            let report = take(usize::from(setup.reads_report))?.pop();
             self.observer = Some(Observer { link: Link::new(link), report });
         }
         rustix::process::chdir("/").map_err(|errno| Refusal::new("working directory")(errno.into()))?;
@@ -249,8 +251,8 @@ impl Prepared {
         let Observer { link, report } = observer;
         let this = rustix::thread::gettid().as_raw_pid();
         let attached = link.attach(Wanted::Thread { thread: this, kill: true });
-        let reader = Reader::new(report.as_fd()).map_err(|errno| Refusal::new("a report")(errno.into()))?;
-        drop(report);
+        let reader = report.map(|report| Reader::new(report.as_fd())).transpose();
+        let reader = reader.map_err(|errno| Refusal::new("a report")(errno.into()))?;
         let is_seen = attached.is_ok();
         drop(link);
         let tasks = rustix::fs::open("/proc/self/task", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
@@ -292,7 +294,7 @@ impl Prepared {
             }
             None => {
                 drop((tasks, statm));
-                limit::note_also(observe::report::LENGTH);
+                limit::note_also(if self.setup.reads_report { observe::report::LENGTH } else { 0 });
                 self.setup.window
             }
         };

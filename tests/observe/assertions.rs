@@ -1,6 +1,6 @@
 //! `assert_denied!` where somebody looks on: what holds, and what is said of what does not.
 
-use sandboxed::{Error, assert_denied, observe, sandboxed};
+use sandboxed::{Error, assert_denied, sandboxed};
 use std::fs::{self, File};
 use std::io;
 
@@ -68,7 +68,7 @@ fn what_happened_instead_is_said() {
         (5, &["the kernel refused nothing", "somewhere else"]),
         (6, &["it failed with another errno", "read_file /etc/hosts"]),
     ] {
-        let (error, _) = observe(|| try_fails(number).unwrap_err());
+        let error = sandboxed::__private::observed_test(false, false, || try_fails(number)).unwrap_err();
         let message = error.panic_message().unwrap_or_else(|| panic!("{number}: {error}"));
         for part in expected {
             assert!(message.contains(part), "{number}: {message}");

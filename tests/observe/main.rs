@@ -108,11 +108,50 @@ fn missing() -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether it is there nobody looks: that would be a way to learn what is outside, and to make something of it happen.
 #[test]
-fn a_grant_of_what_is_not_there_is_not_advised() {
+fn what_the_filter_refused_is_not_looked_for() {
     let (_, denials) = observe(|| missing().unwrap());
-    assert_eq!((denials[0].by, denials[0].grant.clone()), (By::Filter, None));
-    assert!(denials[0].note.as_ref().unwrap().contains("ENOENT"));
+    let [denial] = &denials[..] else { panic!("{denials:?}") };
+    assert_eq!(denial.by, By::Filter);
+    assert_eq!(
+        (&*denial.operation, denial.grant.as_deref()),
+        ("read_file", Some("read = \"/there/is/nothing\""))
+    );
+}
+
+#[sandboxed]
+fn has_report() -> Result<bool, Error> {
+    drop(std::fs::read("/there/is/nothing"));
+    Ok(sandboxed::__private::sees_what_is_denied())
+}
+
+/// What the observer finds out outside is not for the observed, but for tests.
+#[test]
+fn a_sandbox_cannot_read_what_was_found_out() {
+    assert!(!observe(|| has_report().unwrap()).0);
+    assert!(sandboxed::__private::observed_test(false, false, has_report).unwrap());
+}
+
+#[sandboxed(read = "/usr", execute = ["/usr", "/bin", "/lib", optional("/lib64")])]
+fn spawns_and_asks() -> Result<bool, Error> {
+    // The C library blocks all signals meanwhile, and a trapped call then resets the handler of SIGSYS.
+    drop(std::process::Command::new("/etc/hosts").status());
+    Ok(std::io::pipe().is_ok_and(|(end, _)| rustix::fs::fstat(&end).is_ok()))
+}
+
+#[sandboxed]
+fn is_refused_a_spawn_and_asks() -> Result<bool, Error> {
+    drop(std::process::Command::new("/usr/bin/true").status());
+    Ok(std::io::pipe()
+        .is_ok_and(|(end, _)| std::fs::File::from(std::os::fd::OwnedFd::from(end)).metadata().is_ok()))
+}
+
+#[test]
+fn a_refused_spawn_leaves_the_worker_as_it_was() {
+    for body in [spawns_and_asks, is_refused_a_spawn_and_asks] {
+        assert!(observe(|| body().unwrap()).0);
+    }
 }
 
 #[sandboxed(open_files = 4)]
@@ -246,6 +285,19 @@ fn expectations_fail_with_what_was_denied() {
 fn what_is_used_is_no_surplus() {
     std::fs::read_dir("/usr").unwrap();
     std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+}
+
+/// A program that runs, and a port where nobody answers.
+#[sandboxed::test(
+    execute = ["/usr/bin/env", "/usr/lib"],
+    tcp_connect = 1,
+    expect_all_used,
+    unenforceable = "skip"
+)]
+fn what_is_run_and_connected_to_is_used() {
+    assert!(std::process::Command::new("/usr/bin/env").arg("--version").status().unwrap().success());
+    let refused = std::net::TcpStream::connect("127.0.0.1:1").unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
 #[sandboxed(read = ["/usr", "/var", "/etc/hosts"], write = "/var/tmp", allow(udp, signal))]

@@ -97,6 +97,18 @@ pub enum By {
     Unknown,
 }
 
+impl Denial {
+    /// Whether it is the same but for how often it came.
+    pub(crate) fn is_same(&self, other: &Denial) -> bool {
+        self.object == other.object
+            && self.operation == other.operation
+            && (self.errno, self.by) == (other.errno, other.by)
+            && self.function == other.function
+            && [&self.call, &self.place] == [&other.call, &other.place]
+            && [&self.grant, &self.note] == [&other.grant, &other.note]
+    }
+}
+
 impl By {
     /// Whether it was the sandbox.
     pub const fn is_sandbox(self) -> bool {
@@ -132,10 +144,15 @@ impl fmt::Display for Object {
 
 /// A name as it is, unless a terminal or a reader could take it for something else.
 pub(crate) fn shown(name: &str) -> String {
-    match name.chars().all(|c| !c.is_control() && !c.is_whitespace()) && !name.is_empty() {
+    match name.chars().all(|c| !c.is_control() && !c.is_whitespace() && !turns_text(c)) && !name.is_empty() {
         true => name.to_owned(),
         false => format!("{name:?}"),
     }
+}
+
+/// Whether it changes the direction of what follows.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Several lines, without one's end at the end.

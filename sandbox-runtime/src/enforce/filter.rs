@@ -18,6 +18,7 @@ use crate::observe::here::NOTE;
 use crate::observe::observer::LOOKED_AT;
 use crate::plan::{FilterPlan, Placement};
 use crate::sys::seccomp;
+pub(crate) use bpf::REPORT;
 use bpf::{Action, Range, Verdict};
 use calls::{BUSY, CALLS, Call, NONE};
 use libc::sock_filter;
@@ -175,6 +176,8 @@ fn told(call: &Call, action: Action) -> Action {
         verdict::ENOSYS => verdict::ENOSYS,
         verdict::EACCES if call.name == "prctl" => verdict::EACCES,
         Action::Errno(errno) => Action::Report(errno),
+        // The tracer answers in the place of the handler, which the kernel resets where the signal is blocked.
+        Action::Trap => Action::Report(0),
         action => action,
     }
 }
@@ -183,6 +186,12 @@ fn told(call: &Call, action: Action) -> Action {
 pub(crate) fn name_of_call(number: u64) -> &'static str {
     let known = u32::try_from(number).ok().and_then(|number| call_name(HERE.audit, number));
     known.unwrap_or("a call that is not known")
+}
+
+/// And its number, by name.
+pub(crate) fn number_of_call(name: &str) -> u64 {
+    let found = CALLS.iter().find(|call| call.name == name);
+    found.map_or(u64::MAX, |call| (HERE.number)(call).into())
 }
 
 /// The second filter of any worker of the same parents.

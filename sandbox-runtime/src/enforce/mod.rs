@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use filter::{Filter, Reporting, WorkerPins, call_name, name_of_call};
+pub(crate) use filter::{Filter, REPORT, Reporting, WorkerPins, call_name, name_of_call, number_of_call};
 pub(crate) use namespaces::{Namespaces, probe as probe_namespaces};
 pub(crate) use ruleset::Recipe;
 

@@ -22,7 +22,7 @@ pub(super) struct Server<'a> {
     /// Asked for while `/sys` is in reach.
     processors: u32,
     known: HashSet<Pid>,
-    /// They end by themselves, after those that they look at.
+    /// Of whole programs: they end by themselves, after the program, which is to see the summary.
     observers: HashSet<Pid>,
 }
 
@@ -110,7 +110,12 @@ impl<'a> Server<'a> {
     /// Where that fails the descriptors are closed, which the caller sees.
     fn fork(&mut self, task: Task) {
         let here = rustix::process::getpid();
-        let is_observer = !matches!(task, Task::Template(..) | Task::Probe(_));
+        let outlives_us = match &task {
+            Task::Template(..) | Task::Probe(_) => false,
+            Task::Observer(task, _) => task.prints(),
+            #[cfg(feature = "learn")]
+            Task::Learner(..) => true,
+        };
         match process::fork() {
             Ok(Fork::Child) => match task {
                 Task::Template(setup, fds) => super::template::run(*setup, fds, here, self.processors),
@@ -119,7 +124,7 @@ impl<'a> Server<'a> {
                 #[cfg(feature = "learn")]
                 Task::Learner(task, fds) => observer::lesson::run(task, fds),
             },
-            Ok(Fork::Parent(pid)) if is_observer => drop(self.observers.insert(pid)),
+            Ok(Fork::Parent(pid)) if outlives_us => drop(self.observers.insert(pid)),
             Ok(Fork::Parent(pid)) => drop(self.known.insert(pid)),
             Err(_) => {}
         }

@@ -22,7 +22,6 @@ use crate::enforce::Locks;
 use crate::error::Error;
 use crate::forkserver;
 use crate::observe::link::{Link, Wanted};
-use crate::observe::report;
 use crate::plan::{Capability, Kernel, Placement, Plan, plan};
 use crate::policy::{Demand, Memory, Policy, Timeout, Workers};
 use crate::pool::cannot_start;
@@ -171,13 +170,10 @@ impl Lesson {
         Ok(Lesson { function, link: Some(link), written })
     }
 
-    /// What a worker needs to be observed: its end of the link, and memory for a report, which stays empty.
-    pub(crate) fn for_worker(&mut self) -> Result<[OwnedFd; 2], Error> {
+    /// What a worker needs to be observed: its end of the link.
+    pub(crate) fn for_worker(&mut self) -> Result<OwnedFd, Error> {
         let name = self.function.name;
-        let report =
-            report::file().map_err(|errno| Error::launch(name, errno.to_string(), Some(errno.into())))?;
-        let link = self.link.take().ok_or_else(|| Error::launch(name, "it is learned from already", None))?;
-        Ok([link, report])
+        self.link.take().ok_or_else(|| Error::launch(name, "it is learned from already", None))
     }
 
     fn attach(&mut self, wanted: Wanted) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! `SANDBOXED_EXPLAIN`: each denial printed once, when it is seen, and a summary at the end.
 
 use crate::denial::{Denial, Object, errno_name};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use serde::{Deserialize, Serialize};
 
@@ -113,11 +114,18 @@ impl<F: AsFd> Printer<F> {
         self.print(&self.format.summary(denials));
     }
 
-    /// What nobody reads is lost.
+    /// What nobody reads for a second is lost: the program waits meanwhile.
     fn print(&self, text: &str) {
+        const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
         let mut bytes = text.as_bytes();
         while !bytes.is_empty() {
-            match rustix::io::write(&self.to, bytes) {
+            let mut ready = [PollFd::new(&self.to, PollFlags::OUT)];
+            if !matches!(poll(&mut ready, Some(&PATIENCE)), Ok(1..) | Err(rustix::io::Errno::INTR)) {
+                return;
+            }
+            // Of a pipe that can be written a page is free.
+            let (now, _) = bytes.split_at(bytes.len().min(4096));
+            match rustix::io::write(&self.to, now) {
                 Ok(length @ 1..) => bytes = &bytes[length..],
                 Err(rustix::io::Errno::INTR) => {}
                 _ => return,

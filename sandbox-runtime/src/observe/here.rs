@@ -4,28 +4,41 @@ use super::report::{Reader, Seen};
 use std::sync::Mutex;
 
 /// Of a worker, or of a process that is restricted in place: one for all its threads. Of a sandboxed thread, its own.
-static PROCESS: Mutex<Option<&'static Reader>> = Mutex::new(None);
+static PROCESS: Mutex<Option<Here>> = Mutex::new(None);
+
+/// The report, where it may be read here.
+type Here = Option<&'static Reader>;
 
 thread_local! {
-    static THREAD: std::cell::Cell<Option<&'static Reader>> = const { std::cell::Cell::new(None) };
+    static THREAD: std::cell::Cell<Option<Here>> = const { std::cell::Cell::new(None) };
 }
 
-/// From now on this process is observed.
-pub(crate) fn begin(reader: Reader) {
-    *lock() = Some(Box::leak(Box::new(reader)));
+/// From now on this process is observed. A test may read the report; for others it would be a way to learn what is
+/// outside.
+pub(crate) fn begin(reader: Option<Reader>) {
+    *lock() = Some(reader.map(leaked));
 }
 
 /// From now on the calling thread is.
-pub(crate) fn begin_in_thread(reader: Reader) {
-    THREAD.set(Some(Box::leak(Box::new(reader))));
+pub(crate) fn begin_in_thread(reader: Option<Reader>) {
+    THREAD.set(Some(reader.map(leaked)));
 }
 
-fn lock() -> std::sync::MutexGuard<'static, Option<&'static Reader>> {
+fn leaked(reader: Reader) -> &'static Reader {
+    Box::leak(Box::new(reader))
+}
+
+/// Whether somebody looks on.
+pub(crate) fn is_observed() -> bool {
+    THREAD.get().is_some() || lock().is_some()
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Option<Here>> {
     PROCESS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn reader() -> Option<&'static Reader> {
-    THREAD.get().or_else(|| *lock())
+    THREAD.get().or_else(|| *lock()).flatten()
 }
 
 /// Where the report stands; `None` where nobody looks on.

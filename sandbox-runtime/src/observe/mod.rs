@@ -49,6 +49,11 @@ extern "C" fn summarise() {
     }
 }
 
+/// For tests: whether this sandbox can read what it was denied.
+pub fn sees_what_is_denied() -> bool {
+    here::turn().is_some()
+}
+
 /// Whether the next call of this thread is to be observed.
 pub(crate) fn is_on() -> bool {
     listeners::are_there() || format().is_some()
@@ -119,32 +124,29 @@ impl Watch {
         Ok(Watch { function, link: Some(ours), file, reader, program, grants, domain: DomainOf::begin() })
     }
 
-    /// What a worker needs to be observed: its end of the link, and the report.
-    pub(crate) fn for_worker(&mut self) -> Option<[OwnedFd; 2]> {
-        let report = self.file.try_clone().ok()?;
-        self.link.take().map(|link| [link, report])
+    /// What a worker needs to be observed: its end of the link; for a test the report too.
+    pub(crate) fn for_worker(&mut self) -> Option<(OwnedFd, Option<OwnedFd>)> {
+        let report = if listeners::are_tests() { Some(self.file.try_clone().ok()?) } else { None };
+        self.link.take().map(|link| (link, report))
     }
 
     /// Has the observer trace the calling thread. Says whether it does.
     pub(crate) fn attach_thread(&mut self) -> bool {
         let thread = rustix::thread::gettid().as_raw_pid();
         let attached = self.attach(Wanted::Thread { thread, kill: false });
-        if let Some(reader) = attached {
-            here::begin_in_thread(reader);
-            return true;
-        }
-        false
+        let is_seen = attached.is_some();
+        here::begin_in_thread(attached.filter(|_| listeners::are_tests()));
+        is_seen
     }
 
     /// Has the observer trace every thread of this process, for good. Says whether it does.
     pub(crate) fn attach_process(mut self) -> bool {
         let process = rustix::process::getpid().as_raw_pid();
         let attached = self.attach(Wanted::Process(process));
-        if let Some(reader) = attached {
-            here::begin(reader);
-            return true;
+        if attached.is_some() {
+            here::begin(None);
         }
-        false
+        attached.is_some()
     }
 
     /// A reader for the observed, if it is.

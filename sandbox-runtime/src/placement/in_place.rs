@@ -39,7 +39,7 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
         // A worker must be as restricted as this program is going to be, and afterwards the forkserver could not
         // be started any more.
         let has_workers = needs_forkserver() && !is_out_of_reach(function)?;
-        if !is_out_of_reach(function)? && observe(function, (&plan, policy), &locks) {
+        if observe(function, (&plan, policy), &locks) {
             locks.report(&plan);
         }
         if !has_workers {

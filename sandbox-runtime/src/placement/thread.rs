@@ -29,7 +29,7 @@ pub(crate) fn call<R: Send>(
     let plan = plan_for(function, policy, Placement::Thread, crate::kernel())?;
     let mut locks = crate::enforce::Locks::prepare(&plan, function)?;
     // In a sandbox that is observed it is so already, as a part of that.
-    let is_seen = here::turn().is_some();
+    let is_seen = here::is_observed();
     let ruleset = locks.ruleset.as_ref().map(AsFd::as_fd);
     let mut watch = if is_seen { None } else { Watch::begin(function, (&plan, policy), ruleset, false) };
     if is_seen || watch.is_some() {

@@ -163,13 +163,13 @@ fn observed(function: &'static Function, policy: &Policy) -> Result<Option<Sourc
 pub(crate) fn learned(
     function: &'static Function,
     policy: &Policy,
-    seen: [OwnedFd; 2],
+    link: OwnedFd,
     program: bool,
 ) -> Result<Source, Error> {
     let kernel = kernel(function, &Policy::new())?;
     let plan = crate::learn::unrefusing_plan(function, policy, Placement::Process, kernel)?;
     let (setup, mut fds) = setup(function, &plan, crate::learn::locks(Placement::Process), program)?;
-    fds.extend(seen);
+    fds.push(link);
     let template = start(function, &plan, &setup, &fds)?;
     Ok(Source { plan: Arc::new(plan), template, ruleset: None, watch: None })
 }
@@ -186,8 +186,11 @@ fn alone(
     if seen.is_some() {
         locks.report(&plan);
     }
-    let (setup, mut fds) = setup(function, &plan, locks, program)?;
-    fds.extend(seen.into_iter().flatten());
+    let (mut setup, mut fds) = setup(function, &plan, locks, program)?;
+    if let Some((link, report)) = seen {
+        setup.reads_report = report.is_some();
+        fds.extend([link].into_iter().chain(report));
+    }
     let template = start(function, &plan, &setup, &fds)?;
     Ok(Source { plan: Arc::new(plan), template, ruleset: None, watch })
 }
@@ -339,6 +342,7 @@ fn setup(
         recipe: recipe.as_ref().map(|recipe| recipe.plan.clone()),
         filter,
         reporting,
+        reads_report: false,
         namespaces,
         capabilities,
         grants_proc: plan.grants_proc(),

@@ -45,10 +45,12 @@ pub(crate) struct Call {
     pub(crate) arguments: Arguments,
 }
 
-/// Traces a thread without stopping it, and whatever it starts. With `kill` all of them end with the tracer.
-pub(crate) fn seize(thread: Pid, kill: bool) -> Result<(), Errno> {
+/// Traces a thread without stopping it, and whatever it starts. With `kill` all of them end with the tracer; with `ends`
+/// they stop before they end.
+pub(crate) fn seize(thread: Pid, kill: bool, ends: bool) -> Result<(), Errno> {
     let children = libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK;
-    let rest = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACEEXIT | libc::PTRACE_O_TRACESECCOMP;
+    let rest = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACESECCOMP;
+    let rest = if ends { rest | libc::PTRACE_O_TRACEEXIT } else { rest };
     let rest = rest | libc::PTRACE_O_TRACESYSGOOD;
     let kill = if kill { libc::PTRACE_O_EXITKILL } else { 0 };
     request(libc::PTRACE_SEIZE, thread, 0, (children | rest | kill) as usize)
@@ -169,8 +171,8 @@ pub(crate) fn errno(thread: Pid) -> Result<Option<i32>, Errno> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trap {
     pub(crate) call: Call,
-    /// The data of the filter's answer.
-    pub(crate) errno: i32,
+    /// What the filter says with it.
+    pub(crate) data: u32,
 }
 
 /// `SYS_SECCOMP` of `siginfo.h`: a filter sent it, not somebody by `kill`.
@@ -188,7 +190,7 @@ pub(crate) fn trap(thread: Pid) -> Result<Option<Trap>, Errno> {
         return Ok(None);
     }
     let arguments = arguments(&registers(thread)?);
-    Ok(Some(Trap { call: Call { number: number.into(), arguments }, errno: errno.cast_signed() }))
+    Ok(Some(Trap { call: Call { number: number.into(), arguments }, data: errno }))
 }
 
 fn registers(thread: Pid) -> Result<libc::user_regs_struct, Errno> {
@@ -215,7 +217,7 @@ fn arguments(registers: &libc::user_regs_struct) -> Arguments {
 /// Makes a trapped call fail with this errno.
 pub(crate) fn fail(thread: Pid, errno: i32) -> Result<(), Errno> {
     let mut registers = registers(thread)?;
-    let result = i64::from(-errno).cast_unsigned();
+    let result = (-i64::from(errno)).cast_unsigned();
     #[cfg(target_arch = "x86_64")]
     {
         registers.rax = result;
@@ -224,10 +226,35 @@ pub(crate) fn fail(thread: Pid, errno: i32) -> Result<(), Errno> {
     {
         registers.regs[0] = result;
     }
-    let mut part = libc::iovec { iov_base: (&raw mut registers).cast(), iov_len: size_of_val(&registers) };
+    set_registers(thread, &mut registers)
+}
+
+/// Has a thread, which stopped behind a call that was trapped, make another in its place.
+pub(crate) fn make_instead(thread: Pid, call: &Call) -> Result<(), Errno> {
+    let mut registers = registers(thread)?;
+    let [first, second, third, ..] = call.arguments;
+    #[cfg(target_arch = "x86_64")]
+    {
+        // Back to the instruction, which has two bytes. No call is under way that could be begun anew.
+        registers.rip = registers.rip.wrapping_sub(2);
+        (registers.rax, registers.orig_rax) = (call.number, u64::MAX);
+        (registers.rdi, registers.rsi, registers.rdx) = (first, second, third);
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        registers.pc = registers.pc.wrapping_sub(4);
+        registers.regs[8] = call.number;
+        registers.regs[..3].copy_from_slice(&[first, second, third]);
+    }
+    set_registers(thread, &mut registers)
+}
+
+fn set_registers(thread: Pid, registers: &mut libc::user_regs_struct) -> Result<(), Errno> {
+    let mut part =
+        libc::iovec { iov_base: (&raw mut *registers).cast(), iov_len: size_of::<libc::user_regs_struct>() };
     let (pid, part) = (thread.as_raw_pid(), (&raw mut part).cast::<c_void>());
-    // SAFETY: the vector is to live memory of the size that it says, which the kernel reads; the registers of a stopped
-    // thread are the tracer's to set, and the result of its call is what we change.
+    // SAFETY: the vector is to live memory of the size that it says, which the kernel reads; the thread is stopped, and
+    // what it goes on with it could do by itself.
     checked(unsafe { libc::ptrace(libc::PTRACE_SETREGSET, pid, libc::NT_PRSTATUS as usize, part) })
 }
 

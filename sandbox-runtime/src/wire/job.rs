@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) filter: Option<Filter>,
     /// Where the worker is observed: then it locks itself, and a link and a report come.
     pub(crate) reporting: Option<Reporting>,
+    /// Whether the report comes too.
+    pub(crate) reads_report: bool,
     pub(crate) namespaces: Option<Namespaces>,
     /// The capabilities to keep.
     pub(crate) capabilities: Vec<Capability>,

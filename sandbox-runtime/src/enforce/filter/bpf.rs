@@ -29,12 +29,15 @@ impl Action {
             Action::Allow => libc::SECCOMP_RET_ALLOW,
             Action::Errno(errno) => libc::SECCOMP_RET_ERRNO | errno.unsigned_abs(),
             Action::Trap => libc::SECCOMP_RET_TRAP,
-            Action::Report(errno) => libc::SECCOMP_RET_TRAP | errno.unsigned_abs(),
+            Action::Report(errno) => libc::SECCOMP_RET_TRAP | REPORT | errno.unsigned_abs(),
             Action::Trace => libc::SECCOMP_RET_TRACE,
             Action::KillProcess => libc::SECCOMP_RET_KILL_PROCESS,
         }
     }
 }
+
+/// By which a tracer tells our answers from those of other filters.
+pub(crate) const REPORT: u32 = 0x5300;
 
 /// The answer to a call: that of the first case whose tests all hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -72,6 +72,7 @@ pub(crate) const LOOKED_AT: &[&str] = &[
     "symlink",
     "symlinkat",
     "truncate",
+    "ftruncate",
     "chdir",
     "ioctl",
     "bind",
@@ -131,6 +132,7 @@ pub(super) fn ask(thread: Pid, name: &str, call: &Call) -> Ask {
         "link" => Ask::Move { from: here(0), to: here(1), link: true },
         "linkat" => Ask::Move { from: at(0), to: at(2), link: true },
         "truncate" => Ask::Truncate(here(0)),
+        "ftruncate" => Ask::Truncate(Named { directory: int(0), path: OsString::new() }),
         "stat" | "lstat" | "access" | "readlink" | "chdir" | "statfs" => Ask::Look(here(0)),
         "newfstatat" | "statx" | "faccessat" | "faccessat2" | "readlinkat" => Ask::Look(at(0)),
         "chmod" | "chown" | "lchown" | "utime" | "utimes" | "setxattr" | "lsetxattr" | "removexattr"

@@ -5,13 +5,13 @@
 //! undecided.
 
 use super::call::{Address, Ask};
-use super::path::{Found, process_of};
+use super::path::{Found, Named, process_of};
 use super::probe;
 use crate::denial::{By, Object};
 use crate::observe::report::Seen;
 use crate::plan::Placement;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Access, FileType, OFlags};
+use rustix::fs::{Access, FileType};
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -90,6 +90,8 @@ impl Refused<'_> {
         let said = self.said()?;
         let by = match (self.by_filter, said.outside) {
             (true, _) => By::Filter,
+            // It has other credentials than we by now, so that our answer is not its.
+            (false, _) if credentials(Some(self.thread)) != credentials(None) => By::Unknown,
             (false, Outside::Allowed) => By::Landlock,
             (false, Outside::Refused) => By::Permissions,
             (false, Outside::Unknown) => By::Unknown,
@@ -130,13 +132,17 @@ impl Refused<'_> {
         Seen { operation, call, object: Object::Nothing, errno: self.errno, by, grant, note }
     }
 
+    /// What a path leads to. What the filter refused the kernel has not looked for, and so nobody does: a sandbox without
+    /// files could have us walk where it may not.
+    fn find(&self, named: &Named, bare: bool) -> Found {
+        if self.by_filter { named.written(self.thread) } else { named.find(self.thread, bare) }
+    }
+
     fn said(&self) -> Option<Said> {
         Some(match &self.ask {
-            Ask::Open(named, flags) => {
-                self.open(named.find(self.thread, flags & libc::O_NOFOLLOW != 0), *flags)
-            }
+            Ask::Open(named, flags) => self.open(self.find(named, flags & libc::O_NOFOLLOW != 0), *flags),
             Ask::Execute(named) => {
-                let found = named.find(self.thread, false);
+                let found = self.find(named, false);
                 let is_file = found.kind() == Some(FileType::RegularFile);
                 let outside = (is_file && found.may(Access::EXEC_OK)).into();
                 let mut rights = vec!["execute", "read_file"];
@@ -144,13 +150,11 @@ impl Refused<'_> {
                 let said = Said::new("execute", path(&found), self.key("execute", &found.shown), outside);
                 Said { rights: owned(rights), ..said }
             }
-            Ask::Make(named, right) => self.entry(right, &named.find(self.thread, true)),
-            Ask::Remove(named, right) => self.entry(right, &named.find(self.thread, true)),
-            Ask::Move { from, to, link } => {
-                self.moved(&from.find(self.thread, true), &to.find(self.thread, true), *link)
-            }
+            Ask::Make(named, right) => self.entry(right, &self.find(named, true)),
+            Ask::Remove(named, right) => self.entry(right, &self.find(named, true)),
+            Ask::Move { from, to, link } => self.moved(&self.find(from, true), &self.find(to, true), *link),
             Ask::Truncate(named) => {
-                let found = named.find(self.thread, false);
+                let found = self.find(named, false);
                 let outside = found.may(Access::WRITE_OK).into();
                 Said::new("truncate", path(&found), self.key("write", &found.shown), outside)
             }
@@ -158,13 +162,13 @@ impl Refused<'_> {
             Ask::Look(named) if named.path == "/" && self.name.starts_with("faccessat") => return None,
             // Landlock never looks at it.
             Ask::Look(named) => {
-                let found = named.find(self.thread, false);
+                let found = self.find(named, false);
                 let said =
                     Said::new(self.name, path(&found), self.key("read", &found.shown), Outside::Refused);
                 self.noted(said, &found)
             }
             Ask::Metadata(named) => {
-                let found = named.find(self.thread, false);
+                let found = self.find(named, false);
                 Said::new(self.name, path(&found), Some("allow(metadata)".into()), Outside::Refused)
             }
             Ask::Ioctl(fd, request) => self.ioctl(*fd, *request),
@@ -172,14 +176,14 @@ impl Refused<'_> {
             Ask::Connect(fd, address) | Ask::Send(fd, address) => self.address(*fd, address, false),
             Ask::Signal(pid) => {
                 let may = |pid| rustix::process::test_kill_process(pid).is_ok();
-                let outside = single(*pid).map_or(Outside::Unknown, |pid| may(pid).into());
+                let outside = self.asked(*pid).map_or(Outside::Unknown, |pid| may(pid).into());
                 Said::new("signal", process(*pid), Some("allow(signal)".into()), outside)
             }
             Ask::Trace(pid) => {
                 // A link that only who may trace it may read.
                 let link = |pid: Pid| format!("/proc/{}/exe", pid.as_raw_pid());
                 let may = |pid| rustix::fs::readlink(link(pid), Vec::new()).is_ok();
-                let outside = single(*pid).map_or(Outside::Unknown, |pid| may(pid).into());
+                let outside = self.asked(*pid).map_or(Outside::Unknown, |pid| may(pid).into());
                 Said::new("ptrace", process(*pid), None, outside)
             }
             Ask::Other(text) => {
@@ -192,14 +196,24 @@ impl Refused<'_> {
         })
     }
 
+    /// A process of which something can be asked: not a group, nor by one that is restricted too.
+    fn asked(&self, pid: Option<i32>) -> Option<Pid> {
+        let may_ask = !self.by_filter && !self.facts.restricted;
+        pid.filter(|pid| *pid > 0 && may_ask).and_then(Pid::from_raw)
+    }
+
     fn open(&self, found: Found, flags: i32) -> Said {
         let (reads, writes) = match flags & libc::O_ACCMODE {
             libc::O_RDONLY => (true, false),
             libc::O_WRONLY => (false, true),
             _ => (true, true),
         };
-        let is_made = flags & libc::O_CREAT != 0 && !found.is_there();
-        let is_directory = found.kind() == Some(FileType::Directory);
+        let may_be_made = if self.by_filter { flags & libc::O_EXCL != 0 } else { !found.is_there() };
+        let is_made = flags & libc::O_CREAT != 0 && may_be_made;
+        let is_directory = match self.by_filter {
+            true => flags & libc::O_DIRECTORY != 0,
+            false => found.kind() == Some(FileType::Directory),
+        };
         let mut rights: Vec<&str> = Vec::new();
         let mut add = |is_needed: bool, right| rights.extend(is_needed.then_some(right));
         // The kernel asks for it first, and for nothing else where it is refused.
@@ -216,8 +230,9 @@ impl Refused<'_> {
             false => self.opened(&found, reads, writes),
         };
         self.narrow(&mut rights, &found, outside);
-        let place = if is_made { found.parent.as_ref().map(|(_, path)| path.as_path()) } else { None };
-        let place = place.unwrap_or(&found.shown);
+        // What is not there by then is made in its directory.
+        let is_new = is_made || (self.by_filter && flags & libc::O_CREAT != 0);
+        let place = if is_new { found.place() } else { &found.shown };
         let needs = |wanted: &[&str]| rights.iter().any(|right| wanted.contains(right));
         let keys = [
             ("read", needs(&["read_file", "read_dir", "open"]) || (is_made && reads)),
@@ -237,33 +252,23 @@ impl Refused<'_> {
         }
     }
 
-    /// As it is opened outside.
+    /// Whether it might be opened outside, asked in a way that has no effect and that Landlock does not look at.
     fn opened(&self, found: &Found, reads: bool, writes: bool) -> Outside {
         if found.is_in_proc() && depends_on_who_asks(&found.shown) {
             return Outside::Unknown;
         }
-        let (flags, mode) = match (reads, writes) {
-            (true, true) => (OFlags::RDWR, Access::READ_OK | Access::WRITE_OK),
-            (false, true) => (OFlags::WRONLY, Access::WRITE_OK),
-            _ => (OFlags::RDONLY, Access::READ_OK),
+        let mode = match (reads, writes) {
+            (true, true) => Access::READ_OK | Access::WRITE_OK,
+            (false, true) => Access::WRITE_OK,
+            _ => Access::READ_OK,
         };
-        match found.open(flags) {
-            // It is refused here too; file permissions are asked for in a way that no Landlock looks at.
-            _ if self.facts.restricted => found.may(mode).into(),
-            Some(opened) => opened.is_ok().into(),
-            None => found.may(mode).into(),
-        }
+        found.may(mode).into()
     }
 
     /// What may be said of a file that is not there, or is another for everybody.
     fn noted(&self, mut said: Said, found: &Found) -> Said {
-        if self.by_filter && !found.is_there() {
-            said.note = Some("it is not there outside either: a grant would give ENOENT".into());
-            said.grant = None;
-        } else if found.is_in_proc()
-            && of_a_process(&found.shown)
-            && self.facts.placement == Placement::Process
-        {
+        let is_in_proc = if self.by_filter { found.shown.starts_with("/proc") } else { found.is_in_proc() };
+        if is_in_proc && of_a_process(&found.shown) && self.facts.placement == Placement::Process {
             said.note = Some("a worker's own directory in /proc has no name before the call".into());
             said.grant = Some("read = \"/proc\"".into());
         }
@@ -271,7 +276,7 @@ impl Refused<'_> {
     }
 
     fn entry(&self, right: &'static str, found: &Found) -> Said {
-        let place = found.parent.as_ref().map_or(found.shown.as_path(), |(_, path)| path);
+        let place = found.place();
         let grant = match right {
             "make_char" | "make_block" => Some(format!("fs({right} = {:?})", place.to_string_lossy())),
             _ => self.key("write", place),
@@ -281,8 +286,7 @@ impl Refused<'_> {
 
     fn moved(&self, from: &Found, to: &Found, link: bool) -> Said {
         let is_directory = from.kind() == Some(FileType::Directory);
-        let directory = |found: &Found| found.parent.as_ref().map(|(_, path)| path.clone());
-        let refers = directory(from) != directory(to);
+        let refers = from.place() != to.place();
         let rights = match (self.errno, link, is_directory) {
             (libc::EXDEV, ..) => vec!["refer"],
             (_, true, _) if refers => vec!["refer", "make_reg"],
@@ -300,25 +304,25 @@ impl Refused<'_> {
             (libc::EXDEV, ..) => (Outside::Unknown, None),
             _ => ((to.may_change_entry() && (link || from.may_change_entry())).into(), None),
         };
-        let places = [from, to]
-            .map(|found| found.parent.as_ref().map(|(_, path)| path.to_string_lossy().into_owned()));
-        let grant = match places {
-            [Some(one), Some(other)] if one == other => Some(format!("write = {one:?}")),
-            [Some(one), Some(other)] => Some(format!("write = [{one:?}, {other:?}]")),
-            _ => None,
+        let [one, other] = [from, to].map(|found| text(found.place()));
+        let grant = match one == other {
+            true => Some(format!("write = {one:?}")),
+            false => Some(format!("write = [{one:?}, {other:?}]")),
         };
         let object = Object::Paths(text(&from.shown), text(&to.shown));
         Said { rights: owned(rights), object, grant, note, outside }
     }
 
     fn ioctl(&self, fd: i32, request: u32) -> Said {
-        let named = super::path::Named { directory: fd, path: Default::default() };
-        let found = named.find(self.thread, false);
+        let named = Named { directory: fd, path: Default::default() };
+        let found = self.find(&named, false);
         let is_device = matches!(found.kind(), Some(FileType::CharacterDevice | FileType::BlockDevice));
         match is_device {
             true => {
                 let grant = format!("fs(ioctl_dev = {:?})", text(&found.shown));
-                let outside = if self.facts.abi >= 5 { Outside::Allowed } else { Outside::Unknown };
+                // A driver answers otherwise.
+                let is_landlocks = self.facts.abi >= 5 && self.errno == libc::EACCES;
+                let outside = if is_landlocks { Outside::Allowed } else { Outside::Unknown };
                 Said::new("ioctl_dev", path(&found), Some(grant), outside)
             }
             false => Said::new(format!("ioctl({request:#x})"), path(&found), None, Outside::Unknown),
@@ -328,9 +332,9 @@ impl Refused<'_> {
     fn address(&self, fd: i32, address: &Address, binds: bool) -> Said {
         match address {
             Address::Ip(address) => self.ip(fd, *address, binds),
-            Address::Path(named) if binds => self.entry("make_sock", &named.find(self.thread, true)),
+            Address::Path(named) if binds => self.entry("make_sock", &self.find(named, true)),
             Address::Path(named) => {
-                let found = named.find(self.thread, false);
+                let found = self.find(named, false);
                 let outside = match self.facts.abi >= 9 {
                     true => found.may(Access::WRITE_OK).into(),
                     false => Outside::Unknown,
@@ -341,7 +345,8 @@ impl Refused<'_> {
             Address::Abstract(name) => {
                 let name = Object::Address(format!("@{}", String::from_utf8_lossy(name)));
                 let grant = Some("allow(abstract_unix_socket)".into());
-                Said::new("abstract_unix_socket", name, grant, Outside::Allowed)
+                let outside = if self.errno == libc::EPERM { Outside::Allowed } else { Outside::Unknown };
+                Said::new("abstract_unix_socket", name, grant, outside)
             }
             Address::Other => Said::new(self.name, Object::Nothing, None, Outside::Unknown),
         }
@@ -369,6 +374,8 @@ impl Refused<'_> {
         };
         let outside = match has {
             true if binds && is_privileged(port) => Outside::Refused,
+            // Filters of packets answer EPERM.
+            true if self.errno != libc::EACCES => Outside::Unknown,
             true => Outside::Allowed,
             false => Outside::Unknown,
         };
@@ -382,11 +389,6 @@ impl Refused<'_> {
 
 fn process(pid: Option<i32>) -> Object {
     pid.map_or(Object::Nothing, Object::Process)
-}
-
-/// Not a group, nor everybody.
-fn single(pid: Option<i32>) -> Option<Pid> {
-    pid.filter(|pid| *pid > 0).and_then(Pid::from_raw)
 }
 
 fn owned(rights: Vec<&str>) -> Vec<String> {
@@ -449,6 +451,14 @@ fn depends_on_who_asks(path: &Path) -> bool {
     let is_own = path.starts_with("/proc/self") || path.starts_with("/proc/thread-self");
     let is_open = path.file_name().is_some_and(|name| OPEN.iter().any(|open| name == *open));
     of_a_process(path) && !(is_own && is_open)
+}
+
+/// Users, groups and capabilities of a thread, or our own.
+fn credentials(thread: Option<Pid>) -> Option<Vec<String>> {
+    let whose = thread.map_or("thread-self".to_owned(), |thread| thread.as_raw_pid().to_string());
+    let status = std::fs::read_to_string(format!("/proc/{whose}/status")).ok()?;
+    let is_one = |line: &&str| ["Uid:", "Gid:", "CapEff:"].iter().any(|name| line.starts_with(name));
+    Some(status.lines().filter(is_one).map(str::to_owned).collect())
 }
 
 fn is_privileged(port: u16) -> bool {

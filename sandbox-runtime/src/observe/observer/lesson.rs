@@ -81,7 +81,7 @@ fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<Learner> {
     let (link, writing, stderr) = (Link::new(take()?), take()?, take()?);
     link.introduce()?;
     let wanted = link.wanted()?;
-    let seized = super::seize(&wanted);
+    let seized = super::seize(&wanted, true);
     link.answer(&seized)?;
     seized.map_err(io::Error::other)?;
     let first = match wanted {

@@ -20,8 +20,9 @@ pub(crate) use judge::Facts;
 use super::explain::{Format, Printer};
 use super::link::{Link, Wanted};
 use super::report::{Seen, Writer};
-use crate::enforce::name_of_call;
-use crate::plan::Capability;
+use crate::enforce::{REPORT, name_of_call, number_of_call};
+use crate::observe::here::NOTE;
+use crate::plan::{Capability, Placement};
 use crate::sys::process::exit_now;
 use crate::sys::ptrace::{self, Call, Change, Stop, Trap};
 use call::ask;
@@ -47,15 +48,25 @@ pub(crate) struct Task {
     pub(crate) print: Option<(Format, String, String)>,
 }
 
+impl Task {
+    /// Whether it prints by itself, to the program's end.
+    pub(crate) fn prints(&self) -> bool {
+        self.print.is_some()
+    }
+}
+
 struct Observer {
     task: Task,
     ruleset: Option<OwnedFd>,
     report: Writer,
     printer: Option<Printer<OwnedFd>>,
+    process: Option<i32>,
     /// Those whose calls are the library's for the moment.
     quiet: HashSet<Pid>,
     /// The calls that were let pass and have not returned.
     under_way: HashMap<Pid, Call>,
+    /// What those need that run another program, if they do.
+    executing: HashMap<Pid, Vec<usize>>,
 }
 
 /// The life of an observer, in the process that was just forked.
@@ -89,8 +100,8 @@ fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<(Observer, Link)> {
         None => None,
     };
     let report = Writer::new(&report)?;
-    let (quiet, under_way) = (HashSet::new(), HashMap::new());
-    Ok((Observer { task, ruleset, report, printer, quiet, under_way }, link))
+    let (quiet, under_way, executing) = (HashSet::new(), HashMap::new(), HashMap::new());
+    Ok((Observer { task, ruleset, report, printer, process: None, quiet, under_way, executing }, link))
 }
 
 impl Observer {
@@ -98,14 +109,18 @@ impl Observer {
     fn attach(&mut self, link: Link) -> io::Result<()> {
         link.introduce()?;
         let wanted = link.wanted()?;
-        let seized = seize(&wanted);
+        // Who is to see the summary before the end waits for it; others end without us.
+        let seized = seize(&wanted, self.task.print.is_some());
         if let Some(capabilities) = &self.task.capabilities {
             // Not ahead of it: to trace takes as many as the traced has.
             crate::enforce::capabilities::keep_only(capabilities)
                 .map_err(|error| io::Error::other(error.to_string()))?;
         }
         match &seized {
-            Ok(()) => wanted.process().into_iter().for_each(|process| self.report.note_process(process)),
+            Ok(()) => {
+                self.process = wanted.process();
+                self.process.into_iter().for_each(|process| self.report.note_process(process));
+            }
             Err(why) => self.report.fail(why),
         }
         link.answer(&seized)?;
@@ -119,6 +134,7 @@ impl Observer {
                 Change::Ended(_) => {
                     self.under_way.remove(&thread);
                     self.quiet.remove(&thread);
+                    self.executing.remove(&thread);
                 }
                 // One that was killed meanwhile is told of next.
                 Change::Stopped(stop) => self.stopped(thread, stop).unwrap_or_default(),
@@ -131,31 +147,52 @@ impl Observer {
             Stop::Call => {
                 let call = ptrace::call(thread)?;
                 if name_of_call(call.number) == "prctl" {
-                    self.noted(thread, call.arguments[1]);
+                    self.noted(thread, &call);
                 } else {
+                    if name_of_call(call.number).starts_with("exec") {
+                        // When it has succeeded the path is gone.
+                        self.executing.insert(thread, self.used_by(thread, &call));
+                    }
                     self.under_way.insert(thread, call);
                     return ptrace::go_on_until_return(thread);
                 }
             }
             Stop::Returned => {
                 let call = self.under_way.remove(&thread);
+                self.executing.remove(&thread);
                 match (call, ptrace::errno(thread)?) {
-                    (Some(call), Some(errno)) => self.failed(thread, call, errno, false),
+                    (Some(call), Some(errno)) => {
+                        // Who answers is no matter of grants.
+                        let is_refused = matches!(errno, libc::EACCES | libc::EPERM);
+                        if name_of_call(call.number) == "connect" && !is_refused {
+                            self.succeeded(thread, call);
+                        }
+                        self.failed(thread, call, errno, false);
+                    }
                     (Some(call), None) => self.succeeded(thread, call),
                     (None, _) => {}
                 }
             }
-            Stop::Exec => drop(self.under_way.remove(&thread)),
+            Stop::Exec => {
+                self.quiet.remove(&thread);
+                self.under_way.remove(&thread);
+                let used = self.executing.remove(&thread).unwrap_or_default();
+                used.into_iter().for_each(|grant| self.report.note_use(grant));
+            }
             // The first thread's end is that of the program, whose parent is to see the summary before it.
-            Stop::Exit if path::process_of(thread) == Some(thread.as_raw_pid()) => self.summarise(),
+            Stop::Exit if self.process == Some(thread.as_raw_pid()) => self.summarise(),
             Stop::Exit => {}
             Stop::Signal(libc::SIGSYS) => match ptrace::trap(thread)? {
-                Some(Trap { call, errno: 0 }) => return self.answered_by_handler(thread, call),
-                Some(Trap { call, errno }) => {
-                    self.failed(thread, call, errno, true);
-                    ptrace::fail(thread, errno)?;
-                }
-                None => return ptrace::go_on(thread, libc::SIGSYS),
+                Some(Trap { call, data }) if data & !0xff == REPORT => match data & 0xff {
+                    0 => self.asked_of_file(thread, call)?,
+                    errno => {
+                        let errno = errno.cast_signed();
+                        self.failed(thread, call, errno, true);
+                        ptrace::fail(thread, errno)?;
+                    }
+                },
+                // Another filter's, or somebody's.
+                _ => return ptrace::go_on(thread, libc::SIGSYS),
             },
             Stop::Signal(signal) => return ptrace::go_on(thread, signal),
             Stop::Group => return ptrace::stay_stopped(thread),
@@ -164,25 +201,37 @@ impl Observer {
         ptrace::go_on(thread, 0)
     }
 
-    /// The worker's own handler answers `newfstatat`: `EACCES` where it names a path.
-    fn answered_by_handler(&mut self, thread: Pid, call: Call) -> rustix::io::Result<()> {
-        if let call::Ask::Look(named) = ask(thread, name_of_call(call.number), &call)
-            && !named.path.is_empty()
-        {
-            self.failed(thread, call, libc::EACCES, true);
+    /// `newfstatat` of a worker that may name no path: made the `fstat` that it means where it names none, and refused
+    /// otherwise.
+    fn asked_of_file(&mut self, thread: Pid, call: Call) -> rustix::io::Result<()> {
+        let call::Ask::Look(named) = ask(thread, name_of_call(call.number), &call) else { return Ok(()) };
+        if named.path.is_empty() {
+            let [fd, _, buffer, ..] = call.arguments;
+            let arguments = [fd, buffer, 0, 0, 0, 0];
+            return ptrace::make_instead(thread, &Call { number: number_of_call("fstat"), arguments });
         }
-        ptrace::go_on(thread, libc::SIGSYS)
+        self.failed(thread, call, libc::EACCES, true);
+        ptrace::fail(thread, libc::EACCES)
     }
 
     fn succeeded(&mut self, thread: Pid, call: Call) {
-        if !self.task.grants.is_empty() {
-            let ask = ask(thread, name_of_call(call.number), &call);
-            let used = uses::used_by(thread, self.task.facts.placement, &ask, &self.task.grants);
-            used.into_iter().for_each(|grant| self.report.note_use(grant));
-        }
+        self.used_by(thread, &call).into_iter().for_each(|grant| self.report.note_use(grant));
     }
 
-    fn noted(&mut self, thread: Pid, quiet: u64) {
+    /// The grants that a call needs.
+    fn used_by(&self, thread: Pid, call: &Call) -> Vec<usize> {
+        if self.task.grants.is_empty() {
+            return Vec::new();
+        }
+        let ask = ask(thread, name_of_call(call.number), call);
+        uses::used_by(thread, self.task.facts.placement, &ask, &self.task.grants)
+    }
+
+    fn noted(&mut self, thread: Pid, call: &Call) {
+        let [option, quiet, ..] = call.arguments;
+        if option != u64::from(NOTE) || self.task.facts.placement != Placement::InPlace {
+            return;
+        }
         match quiet {
             0 => self.quiet.remove(&thread),
             _ => self.quiet.insert(thread),
@@ -211,7 +260,7 @@ impl Observer {
         }
     }
 
-    /// Once, and the first one: children of the program end too, but later, or without a word.
+    /// Once.
     fn summarise(&mut self) {
         if let (Some((_, function, place)), Some(mut printer)) = (&self.task.print, self.printer.take()) {
             let all: Vec<_> = self.report.all();
@@ -222,14 +271,14 @@ impl Observer {
 }
 
 /// Traces a thread, or every thread of a process: those that begin meanwhile are found by looking again.
-fn seize(wanted: &Wanted) -> Result<(), String> {
+fn seize(wanted: &Wanted, ends: bool) -> Result<(), String> {
     let pid = |number: i32| {
         (number > 0).then(|| Pid::from_raw(number)).flatten().ok_or("no such thread".to_owned())
     };
     match wanted {
         Wanted::Thread { thread, kill } => {
             let thread = pid(*thread)?;
-            ptrace::seize(thread, *kill).map_err(|errno| why_not(thread, errno))
+            ptrace::seize(thread, *kill, ends).map_err(|errno| why_not(thread, errno))
         }
         Wanted::Process(process) => {
             let process = pid(*process)?;
@@ -245,7 +294,7 @@ fn seize(wanted: &Wanted) -> Result<(), String> {
                 }
                 for number in new {
                     let thread = pid(number)?;
-                    match ptrace::seize(thread, false) {
+                    match ptrace::seize(thread, false, ends) {
                         Ok(()) | Err(rustix::io::Errno::SRCH) => {}
                         // A child of one that is traced already is so too.
                         Err(_) if is_traced_by_us(thread) => {}

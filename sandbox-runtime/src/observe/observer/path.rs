@@ -27,6 +27,15 @@ pub(super) struct Found {
 }
 
 impl Named {
+    /// As it is written, from where it begins. Nothing is looked up: what a filter refused is looked for by nobody.
+    pub(super) fn written(&self, thread: Pid) -> Found {
+        let start =
+            if self.path.as_bytes().starts_with(b"/") { None } else { path_of_link(&self.base(thread)) };
+        let start = start.unwrap_or_else(|| PathBuf::from("/"));
+        let shown = start.join(Path::new(&self.path).components().collect::<PathBuf>());
+        Found { shown: as_self(thread, shown), file: Err(Errno::NOENT), parent: None }
+    }
+
     /// Follows it, the last link too unless it is `bare`.
     pub(super) fn find(&self, thread: Pid, bare: bool) -> Found {
         let text = own(thread, &self.path);
@@ -169,7 +178,14 @@ impl Found {
         }
     }
 
-    /// Opens it for real; without effects on what is no file or directory, which are not opened.
+    /// The directory of its entry.
+    pub(super) fn place(&self) -> &Path {
+        let above = || self.shown.parent().unwrap_or(&self.shown);
+        self.parent.as_ref().map_or_else(above, |(_, path)| path)
+    }
+
+    /// Opens it for real, in the sandbox of the observed; without effects on what is no file or directory, which are not
+    /// opened.
     pub(super) fn open(&self, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
         use rustix::fd::AsRawFd;
         let file = self.file.as_ref().ok()?;
