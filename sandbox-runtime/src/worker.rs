@@ -15,7 +15,7 @@ use crate::error::Cause;
 use crate::forkserver::HasNamespaces;
 use crate::limit::{self, OpenFiles};
 use crate::observe;
-use crate::observe::link::{Link, Wanted};
+use crate::observe::link::{Link, OBSERVER_GONE, Wanted};
 use crate::observe::report::Reader;
 use crate::plan::Limits;
 use crate::record::{Levels, cut};
@@ -258,12 +258,15 @@ impl Prepared {
         let tasks = rustix::fs::open("/proc/self/task", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         let statm = std::fs::File::open("/proc/self/statm");
         let mut locks = std::mem::replace(&mut self.locks, Err(Refusal::of("locked already")))?;
-        if let (Err(why), true) = (attached, locks.is_unenforced()) {
+        if let (Err(why), true) = (&attached, locks.is_unenforced()) {
             return Err(Refusal::of(&format!("it cannot be learned: {why}")));
         }
-        if !is_seen {
-            // Without a tracer it would break the body.
+        if let Err(why) = &attached {
+            // Without a tracer it would break the body. Where an observer could say so it did.
             locks.reporting = None;
+            if why.starts_with(OBSERVER_GONE) {
+                eprintln!("sandboxed: `{}` runs unobserved: {why}", self.setup.function);
+            }
         }
         #[cfg(feature = "learn")]
         if locks.is_unenforced() {

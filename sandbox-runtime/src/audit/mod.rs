@@ -27,6 +27,7 @@ mod rules;
 
 use crate::denial::{By, Denial, Object};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use events::Events;
 pub use listen::{Enable, Gaps, Listener, Unavailable};
@@ -37,8 +38,15 @@ pub(crate) struct DomainOf(Option<Listener>);
 
 impl DomainOf {
     pub(crate) fn begin() -> DomainOf {
-        // Most may not, and nothing is switched on.
-        DomainOf(Listener::new(Enable::Never).ok())
+        // Most may not, which is so for all calls; nothing is switched on.
+        static MAY_NOT: AtomicBool = AtomicBool::new(false);
+        if MAY_NOT.load(Ordering::Relaxed) {
+            return DomainOf(None);
+        }
+        let listener = Listener::new(Enable::Never);
+        let is_off = matches!(listener, Err(Unavailable::Off));
+        MAY_NOT.store(listener.is_err() && !is_off, Ordering::Relaxed);
+        DomainOf(listener.ok())
     }
 
     /// The domain in which this process was refused something, if there is a record of it.

@@ -64,7 +64,8 @@ impl Format {
             let different = denials.len();
             return format!("{{\"sandboxed\":\"summary\",\"denials\":{total},\"different\":{different}}}\n");
         }
-        let mut text = format!("sandboxed: {total} denials, {} different:\n", denials.len());
+        let plural = if total == 1 { "" } else { "s" };
+        let mut text = format!("sandboxed: {total} denial{plural}, {} different:\n", denials.len());
         for denial in denials {
             let Denial { function, operation, object, errno, by, count, grant, .. } = denial;
             let object = if *object == Object::Nothing { String::new() } else { format!(" {object}") };

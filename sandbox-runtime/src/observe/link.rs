@@ -31,6 +31,9 @@ impl Wanted {
     }
 }
 
+/// Why nobody looks on, where it could not say so itself.
+pub(crate) const OBSERVER_GONE: &str = "the observer has ended";
+
 /// One end.
 #[derive(Debug)]
 pub(crate) struct Link(OwnedFd);
@@ -61,7 +64,7 @@ impl Link {
 
     /// Has the observer trace; returns when it does, or why it does not.
     pub(crate) fn attach(&self, wanted: Wanted) -> Result<(), String> {
-        let gone = |error: io::Error| format!("the observer has ended: {error}");
+        let gone = |error: io::Error| format!("{OBSERVER_GONE}: {error}");
         let observer: u32 = self.receive().map_err(gone)?;
         ptrace::let_trace(observer);
         let answer = self.send(&wanted).and_then(|()| self.receive::<Result<(), String>>());

@@ -53,7 +53,7 @@ fn main_in_a_worker() {
         ),
         "{text}"
     );
-    assert!(text.contains("sandboxed: 1 denials, 1 different:\n"), "{text}");
+    assert!(text.contains("sandboxed: 1 denial, 1 different:\n"), "{text}");
     assert_eq!(output.stdout, b"/etc/passwd: errno 13\n");
 }
 

@@ -3,6 +3,7 @@
 use super::path::Named;
 use crate::sys::ptrace::{self, Call};
 use rustix::process::Pid;
+use std::cell::Cell;
 use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
@@ -105,9 +106,21 @@ const CWD: i32 = libc::AT_FDCWD;
 
 /// What a call asks for.
 pub(super) fn ask(thread: Pid, name: &str, call: &Call) -> Ask {
+    let is_lost = Cell::new(false);
+    let asked = ask_by(name, call, thread, &|address| {
+        string(thread, address).unwrap_or_else(|| {
+            is_lost.set(true);
+            OsString::new()
+        })
+    });
+    // Its memory is none of ours to read any more, or what it passed is no memory: what it is about cannot be said.
+    if is_lost.get() { Ask::Other(name.to_owned()) } else { asked }
+}
+
+fn ask_by(name: &str, call: &Call, thread: Pid, string: &dyn Fn(u64) -> OsString) -> Ask {
     let a = call.arguments;
     let int = |index: usize| a[index] as i32;
-    let named = |directory: i32, index: usize| Named { directory, path: string(thread, a[index]) };
+    let named = |directory: i32, index: usize| Named { directory, path: string(a[index]) };
     let here = |index: usize| named(CWD, index);
     let at = |index: usize| named(int(index), index + 1);
     match name {
@@ -216,8 +229,8 @@ fn word(thread: Pid, address: u64) -> u64 {
     }
 }
 
-/// The C string at an address, as far as a path can go.
-fn string(thread: Pid, address: u64) -> OsString {
+/// The C string at an address, as far as a path can go. Null is an empty one, as the kernel takes it where it may be.
+fn string(thread: Pid, address: u64) -> Option<OsString> {
     const MOST: usize = libc::PATH_MAX as usize;
     const PAGE: u64 = 4096;
     let mut bytes = Vec::new();
@@ -227,6 +240,9 @@ fn string(thread: Pid, address: u64) -> OsString {
         let mut piece = [0; PAGE as usize];
         let length = ((PAGE - at % PAGE) as usize).min(MOST - bytes.len());
         let read = ptrace::read(thread, at, &mut piece[..length]);
+        if read == 0 {
+            return None;
+        }
         bytes.extend_from_slice(&piece[..read]);
         if read < length || piece[..read].contains(&0) {
             break;
@@ -235,7 +251,7 @@ fn string(thread: Pid, address: u64) -> OsString {
     }
     let end = CStr::from_bytes_until_nul(&bytes).map_or(bytes.len(), |text| text.to_bytes().len());
     bytes.truncate(end);
-    OsString::from_vec(bytes)
+    Some(OsString::from_vec(bytes))
 }
 
 fn address(thread: Pid, at: u64, length: u64) -> Address {

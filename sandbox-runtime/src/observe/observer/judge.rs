@@ -382,8 +382,9 @@ impl Refused<'_> {
         Said::new(right, Object::Address(address.to_string()), grant, outside)
     }
 
+    /// `None` for a name that the attribute cannot hold.
     fn key(&self, key: &str, path: &Path) -> Option<String> {
-        Some(format!("{key} = {:?}", text(path)))
+        path.to_str().map(|path| format!("{key} = {path:?}"))
     }
 }
 
