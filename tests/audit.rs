@@ -616,7 +616,7 @@ fn who_may_not_is_told_why() {
     if rustix::process::geteuid().is_root() {
         return eprintln!("not checked: what another user than root is told");
     }
-    let why = Listener::new(Enable::IfNeeded).err().expect("no listener");
+    let why = Listener::new(Enable::IfNeeded).expect_err("no listener");
     let expected = match sandboxed::kernel().abi {
         abi @ ..7 => Unavailable::Abi { abi },
         _ => Unavailable::NotPermitted { needs: "CAP_AUDIT_READ" },
