@@ -258,6 +258,25 @@ fn calls_through_map_are_observed() {
     assert_eq!(counts, [("/etc/group".into(), 2), ("/etc/hosts".into(), 4), ("/etc/passwd".into(), 2)]);
 }
 
+#[sandboxed(in_place, thread_sync = "signal", read = "/usr")]
+fn restrict() -> Result<(), Error> {
+    Ok(())
+}
+
+/// Who looks on stays when the forkserver takes on the same, and ends its templates.
+#[test]
+fn a_program_is_observed_from_then_on() {
+    in_child("a_program_is_observed_from_then_on", || {
+        observe(|| restrict().unwrap());
+        for path in ["/etc/hosts", "/etc/passwd"] {
+            let error = std::fs::read(path).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EACCES));
+        }
+        std::fs::read_dir("/usr").unwrap();
+        assert_eq!(open_twice(Path::new("/etc/hosts")).unwrap(), Some(libc::EACCES));
+    });
+}
+
 #[sandboxed::test(read = "/usr", expect_no_denials)]
 fn what_is_granted_is_no_denial() {
     std::fs::read_dir("/usr").unwrap();

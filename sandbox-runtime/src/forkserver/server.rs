@@ -112,7 +112,7 @@ impl<'a> Server<'a> {
         let here = rustix::process::getpid();
         let outlives_us = match &task {
             Task::Template(..) | Task::Probe(_) => false,
-            Task::Observer(task, _) => task.prints(),
+            Task::Observer(task, _) => task.is_for_good(),
             #[cfg(feature = "learn")]
             Task::Learner(..) => true,
         };

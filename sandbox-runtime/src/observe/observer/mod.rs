@@ -49,9 +49,9 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// Whether it prints by itself, to the program's end.
-    pub(crate) fn prints(&self) -> bool {
-        self.print.is_some()
+    /// Whether it is for a whole program, to whose end it looks on.
+    pub(crate) fn is_for_good(&self) -> bool {
+        self.print.is_some() || self.facts.placement == Placement::InPlace
     }
 }
 
