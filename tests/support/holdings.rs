@@ -53,9 +53,8 @@ impl Held {
             "mappings of the {who}: {mappings} before, {} after",
             self.mappings
         );
-        // glibc learns from large blocks that were freed to keep such in its heap, up to two of a MiB here.
         assert!(
-            self.data_kib <= data + 2048,
+            self.data_kib <= data + 1024,
             "KiB of data of the {who}: {data} before, {} after",
             self.data_kib
         );
