@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a guest may take before it counts as hung.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(900);
 const MEMORY: &str = "2048"; // MiB
 
 /// What an emulated kernel had better leave out, AppArmor and the like among it: it saves a third of the time. (A

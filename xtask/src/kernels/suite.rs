@@ -9,12 +9,14 @@ use std::process::{Command, Stdio};
 /// Tests that do not run in a guest, and why: whole binaries, or parts of them (`binary::part of a name`).
 pub const LEFT_OUT: &[(&str, &str)] = &[
     ("leaks", "many calls, whatever the kernel"),
+    ("stress", "likewise"),
     ("hostile_output::many_attacks", "likewise"),
     ("namespaces::a_thousand", "likewise"),
     ("memory", "what it measures is that of this kernel, and it reads the repository's page"),
     ("limits::children_are_limited_too", "runs programs that a guest lacks"),
     ("errors::memory_over_the_limit", "as old as any kernel"),
-    ("bytes::bytes_of_every_length", "hundreds of megabytes, whatever the kernel"),
+    ("bulk", "hundreds of megabytes, whatever the kernel"),
+    ("bytes::bytes_of_every_length", "likewise"),
     ("bytes::bytes_cross_within_other_types", "likewise"),
     ("forkserver::a_big_heap", "more memory than a guest has"),
     ("stdio::flood", "megabytes through pipes, whatever the kernel"),
@@ -58,6 +60,7 @@ pub const NOT_EVERYWHERE: &[(&str, &str)] = &[
     ("forkserver", ""),
     ("host_changes", ""),
     ("map", ""),
+    ("workers", ""),
     ("sandboxed_runtime", ""),
     ("landlock_files", "::process"),
     ("landlock_sockets", "/process"),
