@@ -15,7 +15,7 @@ use crate::error::Cause;
 use crate::forkserver::HasNamespaces;
 use crate::limit::{self, OpenFiles};
 use crate::observe;
-use crate::observe::link::{Link, OBSERVER_GONE, Wanted};
+use crate::observe::link::{Attached, Link, Wanted};
 use crate::observe::report::Reader;
 use crate::plan::Limits;
 use crate::record::{Levels, cut};
@@ -149,6 +149,7 @@ impl Prepared {
             recipe: recipe.transpose()?,
             filter: setup.filter.clone(),
             reporting: setup.reporting.clone(),
+            listens: None,
             namespaces: setup.namespaces.clone(),
             capabilities: setup.capabilities.clone(),
         };
@@ -253,21 +254,18 @@ impl Prepared {
         let attached = link.attach(Wanted::Thread { thread: this, kill: true });
         let reader = report.map(|report| Reader::new(report.as_fd())).transpose();
         let reader = reader.map_err(|errno| Refusal::new("a report")(errno.into()))?;
-        let is_seen = attached.is_ok();
-        drop(link);
+        let is_seen = matches!(attached, Attached::Traced);
         let tasks = rustix::fs::open("/proc/self/task", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         let statm = std::fs::File::open("/proc/self/statm");
         let mut locks = std::mem::replace(&mut self.locks, Err(Refusal::of("locked already")))?;
-        if let (Err(why), true) = (&attached, locks.is_unenforced()) {
+        if let (Attached::Barred { why, .. } | Attached::Gone(why), true) = (&attached, locks.is_unenforced())
+        {
             return Err(Refusal::of(&format!("it cannot be learned: {why}")));
         }
-        if let Err(why) = &attached {
-            // Without a tracer it would break the body. Where an observer could say so it did.
-            locks.reporting = None;
-            if why.starts_with(OBSERVER_GONE) {
-                eprintln!("sandboxed: `{}` runs unobserved: {why}", self.setup.function);
-            }
+        if let Attached::Gone(why) = &attached {
+            eprintln!("sandboxed: `{}` runs unobserved: {why}", self.setup.function);
         }
+        attached.tell_by(&mut locks);
         #[cfg(feature = "learn")]
         if locks.is_unenforced() {
             crate::learn::mark::start();
@@ -277,7 +275,7 @@ impl Prepared {
             observe::here::begin(reader);
         }
         self.hide(is_seen).map_err(Refusal::new("sigaction, prctl"))?;
-        let more: Vec<&OwnedFd> = locks.ruleset.iter().chain(tasks.iter()).collect();
+        let more: Vec<&OwnedFd> = locks.ruleset.iter().chain(&locks.listens).chain(tasks.iter()).collect();
         let statm = statm.map(OwnedFd::from);
         let all: Vec<&OwnedFd> = kept.iter().copied().chain(more).chain(statm.iter()).collect();
         process::close_all_but(&all).map_err(Refusal::new("close_range"))?;

@@ -2,6 +2,9 @@
 //! that is allowed and of which nothing is said.
 
 mod assertions;
+mod barred;
+#[path = "../support/container.rs"]
+mod container;
 #[path = "../support/raw.rs"]
 mod raw;
 #[path = "../support/mod.rs"]

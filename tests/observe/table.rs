@@ -35,6 +35,11 @@ pub enum Try {
 }
 
 impl Try {
+    /// The errno; 0 where it succeeds.
+    pub fn errno(&self) -> i32 {
+        self.run().err().map_or(0, |error| error.raw_os_error().unwrap_or(-1))
+    }
+
     fn run(&self) -> io::Result<()> {
         let open = |read: bool, path| fs::OpenOptions::new().read(read).write(true).open(path).map(drop);
         match self {
@@ -70,29 +75,24 @@ impl Try {
     }
 }
 
-/// The errno; 0 where it succeeds.
-fn errno(result: io::Result<()>) -> i32 {
-    result.err().map_or(0, |error| error.raw_os_error().unwrap_or(-1))
-}
-
 #[sandboxed(read = allowed, write = allowed, tcp_bind = 0, tcp_connect = 1)]
 fn with_files(allowed: &Path, what: &Try) -> Result<i32, Error> {
-    Ok(errno(what.run()))
+    Ok(what.errno())
 }
 
 #[sandboxed]
 fn without_files(what: &Try) -> Result<i32, Error> {
-    Ok(errno(what.run()))
+    Ok(what.errno())
 }
 
 #[sandboxed(thread, read = allowed, write = allowed, tcp_bind = 0, tcp_connect = 1)]
 fn with_files_in_thread(allowed: &Path, what: &Try) -> Result<i32, Error> {
-    Ok(errno(what.run()))
+    Ok(what.errno())
 }
 
 #[sandboxed(thread, read = "/usr")]
 pub fn in_thread(what: &Try) -> i32 {
-    errno(what.run())
+    what.errno()
 }
 
 struct Place {

@@ -8,6 +8,7 @@
 
 mod bpf;
 mod calls;
+mod notify;
 mod pins;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 pub(crate) use calls::Purpose;
+pub(super) use notify::ask_instead;
+pub(crate) use notify::refusal;
 pub(crate) use pins::Pins;
 
 /// What a system call is for, by its kernel name.
@@ -119,16 +122,14 @@ impl Filter {
 /// tracer they break the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reporting {
+    /// Whose refusals it tells.
+    pub(super) plan: Option<FilterPlan>,
     program: Vec<(u16, u8, u8, u32)>,
     pins: Option<Pins>,
 }
 
 impl Reporting {
     pub(super) fn of(plan: &FilterPlan) -> Reporting {
-        let unknown = match plan.mark {
-            Placement::Process => verdict::ENOSYS,
-            Placement::Thread | Placement::InPlace => Action::Allow,
-        };
         let told = |call: &Call| {
             let is_looked_at = LOOKED_AT.contains(&call.name);
             if call.name == "prctl" && plan.mark == Placement::InPlace {
@@ -140,9 +141,9 @@ impl Reporting {
                 action => told(call, action),
             })
         };
-        let program = bpf::program(HERE.audit, &ranges(HERE, unknown, told));
+        let program = bpf::program(HERE.audit, &ranges(HERE, unknown(plan), told));
         let program = program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect();
-        Reporting { program, pins: Pins::of(plan) }
+        Reporting { plan: Some(*plan), program, pins: Pins::of(plan) }
     }
 
     /// One that refuses nothing but says, as every filter does, where it is: a tracer is told what grants are about.
@@ -151,7 +152,7 @@ impl Reporting {
         let program =
             bpf::program(HERE.audit, &ranges(HERE, Action::Allow, |call| verdict::told_of(call, placement)));
         let program = program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect();
-        Reporting { program, pins: None }
+        Reporting { plan: None, program, pins: None }
     }
 
     pub(super) fn apply(&self, flags: u64) -> Result<(), LockError> {
@@ -205,7 +206,11 @@ impl WorkerPins {
 }
 
 fn install(program: &[sock_filter], flags: u64) -> Result<(), LockError> {
-    seccomp::install(program, flags).map_err(|error| match error {
+    seccomp::install(program, flags).map_err(not_installed)
+}
+
+fn not_installed(error: seccomp::NotInstalled) -> LockError {
+    match error {
         seccomp::NotInstalled::Thread(thread) => {
             let what = format!(
                 "thread {thread} is in a sandbox of its own, and restricting all threads would loosen it"
@@ -213,15 +218,19 @@ fn install(program: &[sock_filter], flags: u64) -> Result<(), LockError> {
             LockError { what, cause: None }
         }
         seccomp::NotInstalled::Errno(errno) => LockError::new("system call filter", errno),
-    })
+    }
 }
 
 fn program(plan: &FilterPlan, arch: &Arch) -> Vec<sock_filter> {
-    let unknown = match plan.mark {
+    bpf::program(arch.audit, &ranges(arch, unknown(plan), |call| verdict::verdict(call, plan)))
+}
+
+/// What the filter of a plan answers to calls that it does not know.
+fn unknown(plan: &FilterPlan) -> Action {
+    match plan.mark {
         Placement::Process => verdict::ENOSYS,
         Placement::Thread | Placement::InPlace => Action::Allow,
-    };
-    bpf::program(arch.audit, &ranges(arch, unknown, |call| verdict::verdict(call, plan)))
+    }
 }
 
 /// The answers to all numbers, where neighbours with one answer are one.

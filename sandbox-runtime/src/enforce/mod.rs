@@ -23,7 +23,9 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use filter::{Filter, REPORT, Reporting, WorkerPins, call_name, name_of_call, number_of_call};
+pub(crate) use filter::{
+    Filter, REPORT, Reporting, WorkerPins, call_name, name_of_call, number_of_call, refusal,
+};
 pub(crate) use namespaces::{Namespaces, probe as probe_namespaces};
 pub(crate) use ruleset::Recipe;
 
@@ -46,6 +48,8 @@ pub(crate) struct Locks {
     pub(crate) filter: Option<Filter>,
     /// Where somebody looks on.
     pub(crate) reporting: Option<Reporting>,
+    /// Where whoever looks on cannot trace: the socket by which it gets the listener of the filter instead.
+    pub(crate) listens: Option<OwnedFd>,
     pub(crate) namespaces: Option<Namespaces>,
     /// Those that a worker keeps.
     pub(crate) capabilities: Vec<Capability>,
@@ -83,7 +87,8 @@ impl Locks {
         let recipe = plan.ruleset.as_ref().map(|ruleset| Recipe::open(ruleset, function)).transpose()?;
         let namespaces = Namespaces::of(plan, function)?;
         let capabilities = plan.capabilities.clone();
-        let mut locks = Locks { ruleset: None, recipe, filter, reporting: None, namespaces, capabilities };
+        let mut locks =
+            Locks { ruleset: None, recipe, filter, reporting: None, listens: None, namespaces, capabilities };
         if crate::kernel().abi >= plan.kernel.abi {
             locks.make_ruleset().map_err(|error| error.of(function.name))?;
         }
@@ -105,6 +110,7 @@ impl Locks {
             recipe: None,
             filter: None,
             reporting: None,
+            listens: None,
             namespaces: None,
             capabilities: Vec::new(),
         }
@@ -140,8 +146,10 @@ impl Locks {
     pub(crate) fn close(&self) -> Result<Enforced, LockError> {
         self.take_on_ruleset(0)?;
         // Last: it may refuse what the steps above need.
-        self.filter.as_ref().map_or(Ok(()), Filter::apply)?;
-        self.reporting.as_ref().map_or(Ok(()), |reporting| reporting.apply(0))?;
+        if !self.asks_instead(0)? {
+            self.filter.as_ref().map_or(Ok(()), Filter::apply)?;
+            self.reporting().map_or(Ok(()), |reporting| reporting.apply(0))?;
+        }
         Ok(Enforced(()))
     }
 
@@ -150,13 +158,29 @@ impl Locks {
         self.reporting = plan.filter.as_ref().map(Reporting::of);
     }
 
+    /// To a tracer.
+    fn reporting(&self) -> Option<&Reporting> {
+        self.reporting.as_ref().filter(|_| self.listens.is_none())
+    }
+
+    /// Installs the filter so that it asks whoever is to get its listener, if somebody is and can.
+    fn asks_instead(&self, flags: u64) -> Result<bool, LockError> {
+        let plan = self.reporting.as_ref().and_then(|reporting| reporting.plan.as_ref());
+        let asked = plan.zip(self.listens.as_ref());
+        asked.map_or(Ok(false), |(plan, socket)| filter::ask_instead(plan, socket.as_fd(), flags))
+    }
+
     /// Restricts a worker, for good; also what is for its `parents` alone, its template and the forkserver.
     pub(crate) fn close_worker(&self, parents: [Pid; 2]) -> Result<Enforced, LockError> {
         self.take_on_ruleset(0)?;
         capabilities::keep_only(&self.capabilities)?;
         // Last: it may refuse what the steps above need.
-        self.filter.as_ref().map_or(Ok(()), |filter| filter.apply_in_worker(parents))?;
-        self.reporting.as_ref().map_or(Ok(()), |reporting| reporting.apply_in_worker(parents))?;
+        if self.asks_instead(0)? {
+            self.pins(parents).map_or(Ok(()), |pins| pins.apply())?;
+        } else {
+            self.filter.as_ref().map_or(Ok(()), |filter| filter.apply_in_worker(parents))?;
+            self.reporting().map_or(Ok(()), |reporting| reporting.apply_in_worker(parents))?;
+        }
         Ok(Enforced(()))
     }
 
@@ -191,8 +215,14 @@ impl Locks {
 
     /// Restricts a process of one thread, for good.
     pub(crate) fn close_one_thread(&self) -> Result<Enforced, LockError> {
-        self.try_out(Locks::close)?;
+        self.try_out(Locks::close_quietly)?;
         self.close()
+    }
+
+    /// As [`Locks::close`], and nobody is told anything.
+    fn close_quietly(&self) -> Result<(), LockError> {
+        self.take_on_ruleset(0)?;
+        self.filter.as_ref().map_or(Ok(()), Filter::apply)
     }
 
     /// Restricts every thread of this process, for good, by a signal to each (`thread_sync = "signal"`). Each thread
@@ -200,12 +230,12 @@ impl Locks {
     ///
     /// Half a restriction cannot be undone, so where a thread does not answer this ends the process.
     pub(crate) fn close_each_thread(&self) -> Result<Enforced, LockError> {
-        self.try_out(Locks::close)?;
+        self.try_out(Locks::close_quietly)?;
         // Opened now: a restricted thread may not.
         let tasks = rustix::fs::open("/proc/self/task", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| LockError::new("/proc/self/task", errno))?;
-        let filters =
-            [self.filter.as_ref().map(Filter::program), self.reporting.as_ref().map(Reporting::program)];
+        // One listener for each thread nobody has.
+        let filters = [self.filter.as_ref().map(Filter::program), self.reporting().map(Reporting::program)];
         let action = EachThread { ruleset: self.ruleset.as_ref(), filters };
         sys::each_thread::run_in_each(tasks.as_fd(), &action)
             .map_err(|error| LockError::new("a signal for each thread", error))?;
@@ -219,8 +249,11 @@ impl Locks {
             locks.take_on_ruleset(0)?;
             // seccomp refuses all or nothing where a thread has filters that this one lacks. That is one that a
             // sandboxed thread left behind, and Landlock would replace its domain by a weaker one (measured on 7.0).
+            if locks.asks_instead(sys::seccomp::TSYNC)? {
+                return Ok(());
+            }
             locks.filter.as_ref().map_or(Ok(()), Filter::apply_all_threads)?;
-            locks.reporting.as_ref().map_or(Ok(()), |reporting| reporting.apply(sys::seccomp::TSYNC))
+            locks.reporting().map_or(Ok(()), |reporting| reporting.apply(sys::seccomp::TSYNC))
         })?;
         self.take_on_ruleset(landlock::RESTRICT_SELF_TSYNC)?;
         Ok(Enforced(()))

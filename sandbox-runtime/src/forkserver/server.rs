@@ -97,6 +97,7 @@ impl<'a> Server<'a> {
                     recipe: None,
                     filter,
                     reporting: None,
+                    listens: None,
                     namespaces: None,
                     capabilities: Vec::new(),
                 };

@@ -21,7 +21,7 @@ pub(crate) mod uses;
 use crate::enforce::Locks;
 use crate::error::Error;
 use crate::forkserver;
-use crate::observe::link::{Link, Wanted};
+use crate::observe::link::{Attached, Link, Wanted};
 use crate::plan::{Capability, Kernel, Placement, Plan, plan};
 use crate::policy::{Demand, Memory, Policy, Timeout, Workers};
 use crate::pool::cannot_start;
@@ -181,12 +181,14 @@ impl Lesson {
         // One at a time may say who may trace this process.
         static ATTACHING: Mutex<()> = Mutex::new(());
         let _attaching = ATTACHING.lock().unwrap_or_else(PoisonError::into_inner);
-        let attached = match self.link.take() {
-            Some(link) => Link::new(link).attach(wanted),
-            None => Err("it is learned from already".into()),
-        };
-        attached
-            .map_err(|why| Error::launch(self.function.name, format!("it cannot be learned: {why}"), None))
+        let refused = |why: &str| Err(Error::launch(self.function.name, why, None));
+        match self.link.take().map(|link| Link::new(link).attach(wanted)) {
+            Some(Attached::Traced) => Ok(()),
+            Some(Attached::Barred { why, .. } | Attached::Gone(why)) => {
+                refused(&format!("it cannot be learned: {why}"))
+            }
+            None => refused("it is learned from already"),
+        }
     }
 
     /// Has the observer trace every thread of this process, for good.

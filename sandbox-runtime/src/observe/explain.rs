@@ -1,5 +1,6 @@
 //! `SANDBOXED_EXPLAIN`: each denial printed once, when it is seen, and a summary at the end.
 
+use super::report::Unseen;
 use crate::denial::{Denial, Object, errno_name};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -49,6 +50,19 @@ impl Format {
                 format!("{line}\n")
             }
             Format::Text { .. } => format!("sandboxed: the sandbox of `{function}` was {name}\n"),
+        }
+    }
+
+    /// What cannot be seen of a function.
+    pub(super) fn unseen(self, function: &str, unseen: &Unseen) -> String {
+        match self {
+            Format::Json => {
+                let Unseen { but_filter, why } = unseen;
+                let unseen = if *but_filter { "all but the filter" } else { "all" };
+                let line = serde_json::json!({ "sandboxed": "unseen", "function": function, "unseen": unseen, "why": why });
+                format!("{line}\n")
+            }
+            Format::Text { .. } => format!("sandboxed: `{function}` {unseen}\n"),
         }
     }
 
@@ -109,6 +123,10 @@ impl<F: AsFd> Printer<F> {
 
     pub(crate) fn denial(&mut self, denial: &Denial) {
         self.print(&self.format.denial(denial));
+    }
+
+    pub(crate) fn unseen(&mut self, function: &str, unseen: &Unseen) {
+        self.print(&self.format.unseen(function, unseen));
     }
 
     pub(crate) fn summary(&mut self, denials: &[Denial]) {

@@ -2,9 +2,13 @@
 
 use super::report::{Reader, Seen};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Of a worker, or of a process that is restricted in place: one for all its threads. Of a sandboxed thread, its own.
 static PROCESS: Mutex<Option<Here>> = Mutex::new(None);
+
+/// Whether somebody who may not trace this process is asked what to answer.
+static IS_LISTENED: AtomicBool = AtomicBool::new(false);
 
 /// The report, where it may be read here.
 type Here = Option<&'static Reader>;
@@ -17,6 +21,11 @@ thread_local! {
 /// outside.
 pub(crate) fn begin(reader: Option<Reader>) {
     *lock() = Some(reader.map(leaked));
+}
+
+/// From now on it is known to whoever has the listener of this process's filter.
+pub(crate) fn begin_listened() {
+    IS_LISTENED.store(true, Ordering::Relaxed);
 }
 
 /// From now on the calling thread is.
@@ -56,7 +65,7 @@ pub(crate) const NOTE: u32 = 0x5342_58f0;
 
 /// Runs what is ours and no body's, in a process that is restricted in place: what it is refused is not reported.
 pub(crate) fn quietly<R>(ours: impl FnOnce() -> R) -> R {
-    let is_observed = lock().is_some();
+    let is_observed = IS_LISTENED.load(Ordering::Relaxed) || lock().is_some();
     let say = |quiet: u64| {
         if is_observed {
             // The observer sees it; the kernel knows no such option.

@@ -1,5 +1,6 @@
 //! Between an observer and whoever is to be observed, until it is: who the observer is, whom to trace, and whether it does.
 
+use crate::enforce::Locks;
 use crate::sys::ptrace;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -31,8 +32,30 @@ impl Wanted {
     }
 }
 
-/// Why nobody looks on, where it could not say so itself.
-pub(crate) const OBSERVER_GONE: &str = "the observer has ended";
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Attached {
+    Traced,
+    /// It is not to be traced. The observer, which has said so in its report, waits for the listener of a filter.
+    Barred {
+        why: String,
+        socket: OwnedFd,
+    },
+    /// The observer has ended, and could not say so itself.
+    Gone(String),
+}
+
+impl Attached {
+    /// Has the filters tell whoever looks on.
+    pub(crate) fn tell_by(self, locks: &mut Locks) {
+        match self {
+            Attached::Traced => {}
+            Attached::Barred { socket, .. } => locks.listens = Some(socket),
+            // To a tracer that is not there they would break the body.
+            Attached::Gone(_) => locks.reporting = None,
+        }
+    }
+}
 
 /// One end.
 #[derive(Debug)]
@@ -49,6 +72,12 @@ impl Link {
         Ok([one, other])
     }
 
+    /// The listener of the filter of who cannot be traced; an error where it has none.
+    pub(super) fn listener(&self) -> io::Result<OwnedFd> {
+        let listener = crate::wire::receive_some(self.0.as_fd())?.pop_front();
+        listener.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
     /// Says who the observer is.
     pub(super) fn introduce(&self) -> io::Result<()> {
         self.send(&std::process::id())
@@ -62,15 +91,22 @@ impl Link {
         self.send(seized)
     }
 
-    /// Has the observer trace; returns when it does, or why it does not.
-    pub(crate) fn attach(&self, wanted: Wanted) -> Result<(), String> {
-        let gone = |error: io::Error| format!("{OBSERVER_GONE}: {error}");
-        let observer: u32 = self.receive().map_err(gone)?;
+    /// Has the observer trace; returns when it does, or does not.
+    pub(crate) fn attach(self, wanted: Wanted) -> Attached {
+        match self.ask_to_trace(wanted) {
+            Ok(Ok(())) => Attached::Traced,
+            Ok(Err(why)) => Attached::Barred { why, socket: self.0 },
+            Err(error) => Attached::Gone(format!("the observer has ended: {error}")),
+        }
+    }
+
+    fn ask_to_trace(&self, wanted: Wanted) -> io::Result<Result<(), String>> {
+        let observer: u32 = self.receive()?;
         ptrace::let_trace(observer);
-        let answer = self.send(&wanted).and_then(|()| self.receive::<Result<(), String>>());
+        let answer = self.send(&wanted).and_then(|()| self.receive());
         // One relation is enough; it lasts.
         ptrace::let_trace(0);
-        answer.map_err(gone)?
+        answer
     }
 
     fn send<T: Serialize>(&self, message: &T) -> io::Result<()> {

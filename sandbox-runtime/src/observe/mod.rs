@@ -21,10 +21,11 @@ use crate::plan::{Placement, Plan};
 use crate::policy::Policy;
 use crate::registry::Function;
 use explain::Format;
-use link::{Link, Wanted};
+use link::{Attached, Link, Wanted};
 use observer::{Facts, Task, uses};
-use report::Reader;
+use report::{Reader, Unseen};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What was printed so far, for the summary.
@@ -87,7 +88,7 @@ impl Watch {
         match Watch::start(function, (plan, policy), ruleset, program) {
             Ok(watch) => Some(watch),
             Err(why) => {
-                cannot(function, &why);
+                cannot(function, &Unseen { but_filter: false, why }, true);
                 None
             }
         }
@@ -117,7 +118,9 @@ impl Watch {
         let capabilities = is_worker.then(|| plan.capabilities.clone());
         let stderr = print.is_some().then(|| rustix::stdio::stderr());
         let grants = if listeners::want_uses() { uses::grants(plan, policy) } else { Vec::new() };
-        let task = Task { grants: grants.clone(), facts, ruleset: ruleset.is_some(), capabilities, print };
+        let (ruleset_comes, filter) = (ruleset.is_some(), plan.filter);
+        let task =
+            Task { grants: grants.clone(), facts, filter, ruleset: ruleset_comes, capabilities, print };
         let fds: Vec<BorrowedFd<'_>> =
             [theirs.as_fd(), file.as_fd()].into_iter().chain(ruleset).chain(stderr).collect();
         server.observer(&task, &fds).map_err(|error| failed(&error))?;
@@ -130,43 +133,48 @@ impl Watch {
         self.link.take().map(|link| (link, report))
     }
 
-    /// Has the observer trace the calling thread. Says whether it does.
-    pub(crate) fn attach_thread(&mut self) -> bool {
+    /// Has the observer trace the calling thread.
+    pub(crate) fn attach_thread(&mut self) -> Attached {
         let thread = rustix::thread::gettid().as_raw_pid();
         let attached = self.attach(Wanted::Thread { thread, kill: false });
-        let is_seen = attached.is_some();
-        here::begin_in_thread(attached.filter(|_| listeners::are_tests()));
-        is_seen
+        if let Attached::Traced = attached {
+            let reader = listeners::are_tests().then(|| Reader::new(self.file.as_fd()).ok());
+            here::begin_in_thread(reader.flatten());
+        }
+        attached
     }
 
-    /// Has the observer trace every thread of this process, for good. Says whether it does.
-    pub(crate) fn attach_process(mut self) -> bool {
+    /// Has the observer trace every thread of this process, for good.
+    pub(crate) fn attach_process(mut self) -> Attached {
         let process = rustix::process::getpid().as_raw_pid();
         let attached = self.attach(Wanted::Process(process));
-        if attached.is_some() {
-            here::begin(None);
+        match &attached {
+            Attached::Traced => here::begin(None),
+            Attached::Barred { why, .. } => {
+                here::begin_listened();
+                log::warn!("`{}` may not be traced: {why}", self.function.name);
+            }
+            Attached::Gone(_) => {}
         }
-        attached.is_some()
+        attached
     }
 
-    /// A reader for the observed, if it is.
-    fn attach(&mut self, wanted: Wanted) -> Option<Reader> {
+    fn attach(&mut self, wanted: Wanted) -> Attached {
         // One at a time may say who may trace this process.
         static ATTACHING: Mutex<()> = Mutex::new(());
         let _attaching = ATTACHING.lock().unwrap_or_else(PoisonError::into_inner);
-        match Link::new(self.link.take()?).attach(wanted) {
-            Ok(()) => Reader::new(self.file.as_fd()).ok(),
-            Err(why) => {
-                cannot(self.function, &why);
-                None
-            }
+        let link = self.link.take().map(Link::new);
+        let attached = link.map_or(Attached::Gone(String::new()), |link| link.attach(wanted));
+        if let Attached::Gone(why) = &attached {
+            cannot(self.function, &Unseen { but_filter: false, why: why.clone() }, true);
         }
+        attached
     }
 
     /// When the call is over: tells everybody who asked.
     pub(crate) fn end(self) -> Vec<Denial> {
-        if let Some(why) = self.reader.failure() {
-            cannot(self.function, &why);
+        if let Some(unseen) = self.reader.failure() {
+            cannot(self.function, &unseen, !self.program);
         }
         let left_out = self.reader.left_out();
         if left_out > 0 {
@@ -205,10 +213,15 @@ fn print(denials: &[Denial], function: &str, sandbox: Option<String>) {
     }
 }
 
-/// Says why a call runs unobserved.
-fn cannot(function: &Function, why: &str) {
-    log::warn!("`{}` cannot be observed: {why}", function.name);
-    if format().is_some() {
-        eprintln!("sandboxed: `{}` runs unobserved, so what it is denied is not shown: {why}", function.name);
+/// Says what cannot be seen of a function, once.
+fn cannot(function: &Function, unseen: &Unseen, prints: bool) {
+    static SAID: Mutex<BTreeSet<(&str, Unseen)>> = Mutex::new(BTreeSet::new());
+    let is_new = SAID.lock().unwrap_or_else(PoisonError::into_inner).insert((function.name, unseen.clone()));
+    if !is_new {
+        return;
+    }
+    log::warn!("`{}` {unseen}", function.name);
+    if let Some(format) = format().filter(|_| prints) {
+        eprint!("{}", format.unseen(function.name, unseen));
     }
 }

@@ -23,7 +23,7 @@ const TURN: usize = 0;
 const ENTRIES: usize = 8;
 /// How many came for which there was no room.
 const LEFT_OUT: usize = 16;
-/// How many bytes say why nothing can be seen; 0 if it can.
+/// How many bytes say why not all can be seen; 0 if it can.
 const FAILURE: usize = 24;
 /// A bit for each grant that was used.
 const USED: usize = 32;
@@ -31,6 +31,8 @@ const USED: usize = 32;
 pub(super) const MOST_GRANTS: usize = (PROCESS - USED) * 8;
 /// The process that is observed.
 const PROCESS: usize = 64;
+/// Whether what the filter refuses is seen, if not all is.
+const LISTENS: usize = 72;
 /// Of each: how often it came, its last turn, where its bytes begin and how many they are.
 const TABLE: usize = 128;
 const ROW: usize = 32;
@@ -57,6 +59,29 @@ impl Seen {
         let Seen { operation, call, object, errno, by, grant, note } = self;
         let (function, place) = (function.into(), place.into());
         Denial { function, place, operation, call, object, errno, by, count, grant, note }
+    }
+}
+
+/// What cannot be seen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Unseen {
+    /// All but what the filter refuses; else all.
+    pub(crate) but_filter: bool,
+    pub(crate) why: String,
+}
+
+/// For people, after the name of who is observed.
+impl std::fmt::Display for Unseen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Unseen { but_filter, why } = self;
+        f.write_str(match but_filter {
+            true => {
+                "may not be traced, so what Landlock, limits and file permissions refuse is not seen; what its filter \
+                 refuses is, mostly without paths"
+            }
+            false => "runs unobserved, so what it is denied is not seen",
+        })?;
+        write!(f, ": {why}")
     }
 }
 
@@ -124,11 +149,17 @@ impl Writer {
         self.memory.u64(PROCESS).store(process.unsigned_abs().into(), Ordering::Release);
     }
 
-    /// Says why nothing can be seen. There is nothing else to say then.
+    /// Says why nothing can be seen, ahead of all else.
     pub(crate) fn fail(&mut self, why: &str) {
         let bytes = &why.as_bytes()[..why.len().min(LENGTH - BYTES)];
         self.memory.write(BYTES, bytes);
+        self.end = BYTES + bytes.len();
         self.memory.u64(FAILURE).store(bytes.len() as u64, Ordering::Release);
+    }
+
+    /// Says that what the filter refuses is seen nevertheless.
+    pub(crate) fn listens(&mut self) {
+        self.memory.u64(LISTENS).store(1, Ordering::Release);
     }
 
     /// All, with how often each came.
@@ -174,12 +205,13 @@ impl Reader {
         grant >= MOST_GRANTS || bits() >> (grant % 64) & 1 == 1
     }
 
-    /// Why nothing could be seen.
-    pub(crate) fn failure(&self) -> Option<String> {
+    /// Why not all could be seen, if it could not.
+    pub(crate) fn failure(&self) -> Option<Unseen> {
         let length = usize::try_from(self.memory.u64(FAILURE).load(Ordering::Acquire)).unwrap_or(0);
         let mut bytes = Buffer::new(1);
         self.memory.append_to(BYTES, length.min(LENGTH - BYTES), &mut bytes);
-        (length > 0).then(|| String::from_utf8_lossy(&bytes).into_owned())
+        let but_filter = self.memory.u64(LISTENS).load(Ordering::Acquire) == 1;
+        (length > 0).then(|| Unseen { but_filter, why: String::from_utf8_lossy(&bytes).into_owned() })
     }
 
     /// How many there was no room for.

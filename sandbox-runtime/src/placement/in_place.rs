@@ -39,9 +39,7 @@ pub(crate) fn enforce(function: &'static Function, policy: &Policy) -> Result<En
         // A worker must be as restricted as this program is going to be, and afterwards the forkserver could not
         // be started any more.
         let has_workers = needs_forkserver() && !is_out_of_reach(function)?;
-        if observe(function, (&plan, policy), &locks) {
-            locks.report(&plan);
-        }
+        observe(function, (&plan, policy), &mut locks);
         if !has_workers {
             // One that the observer came from is free, and must not serve who is not.
             forkserver::forget();
@@ -85,9 +83,12 @@ fn learn(function: &'static Function, policy: &Policy) -> Result<Enforced, Error
 }
 
 /// Has an observer look on from now on, where one is asked for.
-fn observe(function: &'static Function, (plan, policy): (&Plan, &Policy), locks: &Locks) -> bool {
-    let watch = Watch::begin(function, (plan, policy), locks.ruleset.as_ref().map(AsFd::as_fd), true);
-    watch.is_some_and(Watch::attach_process)
+fn observe(function: &'static Function, (plan, policy): (&Plan, &Policy), locks: &mut Locks) {
+    let ruleset = locks.ruleset.as_ref().map(AsFd::as_fd);
+    if let Some(watch) = Watch::begin(function, (plan, policy), ruleset, true) {
+        locks.report(plan);
+        watch.attach_process().tell_by(locks);
+    }
 }
 
 /// How many threads there are, if they can all be restricted.

@@ -39,8 +39,8 @@ pub(crate) fn call<R: Send>(
     let joined = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(function.name.to_owned());
         let thread = thread.spawn_scoped(scope, || {
-            if !is_seen && !watch.as_mut().is_some_and(Watch::attach_thread) {
-                locks.reporting = None;
+            if let Some(watch) = &mut watch {
+                watch.attach_thread().tell_by(&mut locks);
             }
             locks.close().map(|enforced| run(&enforced, body))
         });

@@ -332,7 +332,7 @@ fn setup(
     program: bool,
 ) -> Result<(Setup, Vec<OwnedFd>), Error> {
     let directory = if plan.files { Some(directory(function)?) } else { None };
-    let Locks { ruleset, recipe, filter, reporting, namespaces, capabilities } = locks;
+    let Locks { ruleset, recipe, filter, reporting, listens: _, namespaces, capabilities } = locks;
     let server = current(plan).map_err(|error| cannot_start(function, &error))?;
     let setup = Setup {
         function: function.name.to_owned(),

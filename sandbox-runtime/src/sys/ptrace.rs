@@ -3,13 +3,12 @@
 //! <https://man7.org/linux/man-pages/man2/ptrace.2.html>
 #![allow(unsafe_code)]
 
+pub(crate) use super::seccomp::Call;
+
 use libc::{c_long, c_void};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::mem::MaybeUninit;
-
-/// The six arguments of a system call.
-pub(crate) type Arguments = [u64; 6];
 
 /// What a traced thread stopped for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +35,6 @@ pub(crate) enum Change {
     Stopped(Stop),
     /// The status, as of `wait(2)`.
     Ended(i32),
-}
-
-/// A call that was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
-    pub(crate) number: u64,
-    pub(crate) arguments: Arguments,
 }
 
 /// Traces a thread without stopping it, and whatever it starts. With `kill` all of them end with the tracer; with `ends`
@@ -204,12 +196,12 @@ fn registers(thread: Pid) -> Result<libc::user_regs_struct, Errno> {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn arguments(registers: &libc::user_regs_struct) -> Arguments {
+fn arguments(registers: &libc::user_regs_struct) -> [u64; 6] {
     [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9]
 }
 
 #[cfg(target_arch = "aarch64")]
-fn arguments(registers: &libc::user_regs_struct) -> Arguments {
+fn arguments(registers: &libc::user_regs_struct) -> [u64; 6] {
     let [first, second, third, fourth, fifth, sixth, ..] = registers.regs;
     [first, second, third, fourth, fifth, sixth]
 }

@@ -1,10 +1,13 @@
-//! System call filters: installing one, and answering what one traps.
+//! System call filters: installing one, answering what one traps, and what one asks who listens.
 //!
 //! <https://man7.org/linux/man-pages/man2/seccomp.2.html>
 #![allow(unsafe_code)]
 
 use libc::{c_int, c_long, c_void, siginfo_t, sock_filter, ucontext_t};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::Pid;
 use std::io;
 use std::mem::MaybeUninit;
 
@@ -21,6 +24,24 @@ pub(crate) enum NotInstalled {
 
 /// Installs a filter; no_new_privs must be set. Allocates nothing, so a handler of signals may call it.
 pub(crate) fn install(program: &[sock_filter], flags: u64) -> Result<(), NotInstalled> {
+    match set_mode_filter(program, flags)? {
+        0 => Ok(()),
+        thread => Err(NotInstalled::Thread(thread)),
+    }
+}
+
+/// Installs a filter, and returns what leads to the calls that it asks about. Only one in a thread can have such a
+/// listener (`EBUSY`). All threads at once since Linux 5.7.
+pub(crate) fn listen(program: &[sock_filter], flags: u64) -> Result<OwnedFd, NotInstalled> {
+    // Where it is not for all, the kernel would have a thread's number and a descriptor for one answer.
+    let all = if flags & TSYNC != 0 { libc::SECCOMP_FILTER_FLAG_TSYNC_ESRCH } else { 0 };
+    let fd = set_mode_filter(program, flags | all | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
+    let fd = i32::try_from(fd).map_err(|_| NotInstalled::Errno(Errno::BADF))?;
+    // SAFETY: the kernel has just opened it, close-on-exec, for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn set_mode_filter(program: &[sock_filter], flags: u64) -> Result<i64, NotInstalled> {
     let Ok(len) = u16::try_from(program.len()) else { return Err(NotInstalled::Errno(Errno::INVAL)) };
     let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
     // SAFETY: the pointer is to a live program of the length that it says; the kernel copies and checks it, and never
@@ -28,11 +49,81 @@ pub(crate) fn install(program: &[sock_filter], flags: u64) -> Result<(), NotInst
     let installed =
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     match installed {
+        0.. => Ok(installed),
+        _ => Err(NotInstalled::Errno(last_errno())),
+    }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
+}
+
+/// A system call that somebody makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) number: u64,
+    pub(crate) arguments: [u64; 6],
+}
+
+/// A call that a filter asks about; its thread waits for the answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    id: u64,
+    pub(crate) thread: Option<Pid>,
+    pub(crate) call: Call,
+}
+
+/// The next call that a filter asks about; `None` when nobody is left who could make one (Linux 5.9).
+pub(crate) fn next_asked(listener: BorrowedFd<'_>) -> Result<Option<Asked>, Errno> {
+    loop {
+        let mut ready = [PollFd::from_borrowed_fd(listener, PollFlags::IN)];
+        match poll(&mut ready, None) {
+            Err(Errno::INTR) => continue,
+            polled => polled?,
+        };
+        if !ready[0].revents().contains(PollFlags::IN) {
+            return Ok(None);
+        }
+        let mut notice = MaybeUninit::<libc::seccomp_notif>::zeroed();
+        // SAFETY: the pointer is to live memory of the type that the request has, which is all-zero as it asks for.
+        let received = unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, notice.as_mut_ptr().cast()) };
+        // SAFETY: all-zero is a valid value, and the kernel wrote numbers if it wrote.
+        let notice = unsafe { notice.assume_init() };
+        match received {
+            Ok(()) => {
+                let call = Call { number: notice.data.nr.unsigned_abs().into(), arguments: notice.data.args };
+                let thread = i32::try_from(notice.pid).ok().and_then(Pid::from_raw);
+                return Ok(Some(Asked { id: notice.id, thread, call }));
+            }
+            // Its thread was killed meanwhile, or a signal came.
+            Err(Errno::NOENT | Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Whether the thread waits still. If so, what was read of it meanwhile was its.
+pub(crate) fn still_waits(listener: BorrowedFd<'_>, asked: &Asked) -> bool {
+    let mut id = asked.id;
+    // SAFETY: the pointer is to live memory of the type that the request has.
+    unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_ID_VALID, (&raw mut id).cast()) }.is_ok()
+}
+
+/// Makes the call fail.
+pub(crate) fn refuse(listener: BorrowedFd<'_>, asked: &Asked, errno: i32) -> Result<(), Errno> {
+    let mut answer = libc::seccomp_notif_resp { id: asked.id, val: 0, error: -errno, flags: 0 };
+    // SAFETY: the pointer is to live memory of the type that the request has.
+    unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, (&raw mut answer).cast()) }
+}
+
+/// # Safety
+///
+/// The pointer is to live memory of the type that the request has.
+unsafe fn ioctl(listener: BorrowedFd<'_>, request: libc::Ioctl, argument: *mut c_void) -> Result<(), Errno> {
+    // SAFETY: as the caller says.
+    match unsafe { libc::ioctl(listener.as_raw_fd(), request, argument) } {
         0 => Ok(()),
-        thread @ 1.. => Err(NotInstalled::Thread(thread)),
-        _ => Err(NotInstalled::Errno(
-            Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL),
-        )),
+        _ => Err(last_errno()),
     }
 }
 

@@ -73,6 +73,11 @@ pub(crate) fn receive_fds(socket: BorrowedFd<'_>, head: &Head) -> Result<VecDequ
     if fds.len() == expected { Ok(fds) } else { Err(JobError::Channel(Errno::MFILE)) }
 }
 
+/// Takes the descriptors that came with one byte.
+pub(crate) fn receive_some(socket: BorrowedFd<'_>) -> Result<VecDeque<OwnedFd>, Errno> {
+    receive(socket, RecvFlags::empty())
+}
+
 /// Takes what a worker has left unread, in the template.
 pub(crate) fn drain_fds(socket: BorrowedFd<'_>) {
     while receive(socket, RecvFlags::DONTWAIT).is_ok() {}

@@ -22,7 +22,7 @@ pub(crate) use channel::{
 pub(crate) use exchange::{Ends, Exchange, Fate, Transcript};
 pub use frame::{Bytes, Frame, FrameError, FrameReader, Kind, frame_limit, set_frame_limit};
 pub(crate) use frame::{NOTE_LIMIT, header};
-pub(crate) use job::{Setup, drain_fds, receive_fds, send_fds};
+pub(crate) use job::{Setup, drain_fds, receive_fds, receive_some, send_fds};
 pub(crate) use relay::Relay;
 pub(crate) use slots::{MOST_WORKERS, Number, Reaped, Slot, Slots, State};
 

@@ -1,5 +1,8 @@
 //! `SANDBOXED_EXPLAIN`: what a program prints of what it was denied, for `main` in each placement and for functions.
 
+#[path = "../../support/container.rs"]
+mod container;
+
 use serde_json::Value;
 use std::process::{Command, Output};
 
@@ -92,4 +95,39 @@ fn lines_of_json() {
     );
     assert_eq!((of("by"), of("grant")), (&"filter".into(), &"read = \"/etc/passwd\"".into()));
     assert_eq!((&summary["sandboxed"], &summary["denials"]), (&"summary".into(), &1.into()));
+}
+
+/// As in a container that lets nobody trace: what cannot be seen is said, and what the filter refuses is shown.
+#[test]
+fn without_tracing() {
+    let barred = |program: &'static str, args: &'static [&str], explain: &'static str| {
+        let ran = std::thread::spawn(move || {
+            container::refuse(libc::SYS_ptrace).unwrap();
+            run(program, args, explain)
+        });
+        ran.join().unwrap()
+    };
+    let unseen = "may not be traced, so what Landlock, limits and file permissions refuse is not seen; what its filter \
+                  refuses is, mostly without paths: ptrace: Operation not permitted (os error 1)\n";
+    let output = barred(IN_PROCESS, &["read", "/etc/passwd"], "1");
+    let text = stderr(&output);
+    assert_eq!(text.matches(&format!("sandboxed: `in_process::main` {unseen}")).count(), 1, "{text}");
+    assert!(text.contains("(EACCES, the sandbox's filter)"), "{text}");
+    assert!(text.contains("sandboxed: 1 denial, 1 different:\n"), "{text}");
+    assert_eq!(output.stdout, b"/etc/passwd: errno 13\n");
+    let plain = Command::new(IN_PLACE).output().unwrap();
+    let output = barred(IN_PLACE, &[], "1");
+    let text = stderr(&output);
+    assert_eq!((output.status, &output.stdout), (plain.status, &plain.stdout), "{text}");
+    for function in ["in_place::main", "in_place::in_worker"] {
+        assert!(text.contains(&format!("sandboxed: `{function}` {unseen}")), "{text}");
+    }
+    assert!(!text.contains("denial"), "Landlock refuses all of it: {text}");
+    assert_eq!(text.matches(unseen).count(), 2, "once for each: {text}");
+    let output = barred(IN_PROCESS, &["read", "/etc/passwd"], "json");
+    let lines: Vec<Value> = stderr(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        (&lines[0]["sandboxed"], &lines[0]["unseen"]),
+        (&"unseen".into(), &"all but the filter".into())
+    );
 }

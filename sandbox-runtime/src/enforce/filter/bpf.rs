@@ -20,6 +20,8 @@ pub(super) enum Action {
     Report(i32),
     /// The tracer is told before it is made; without one it does not exist (`ENOSYS`).
     Trace,
+    /// Who holds the filter's listener answers it; without one it does not exist (`ENOSYS`).
+    Notify,
     KillProcess,
 }
 
@@ -31,6 +33,7 @@ impl Action {
             Action::Trap => libc::SECCOMP_RET_TRAP,
             Action::Report(errno) => libc::SECCOMP_RET_TRAP | REPORT | errno.unsigned_abs(),
             Action::Trace => libc::SECCOMP_RET_TRACE,
+            Action::Notify => libc::SECCOMP_RET_USER_NOTIF,
             Action::KillProcess => libc::SECCOMP_RET_KILL_PROCESS,
         }
     }
@@ -122,10 +125,7 @@ impl Verdict {
         let cases = self.cases.into_iter().map(|case| Case { then: change(case.then), ..case }).collect();
         Verdict::new(cases, change(self.otherwise))
     }
-}
 
-#[cfg(test)]
-impl Verdict {
     /// The answer, without a program.
     pub(super) fn of(&self, arguments: &[u64; 6]) -> Action {
         let holds = |test: &Test| {

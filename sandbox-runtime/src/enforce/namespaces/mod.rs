@@ -175,6 +175,7 @@ pub(crate) fn probe(answer: impl FnOnce(Result<bool, LockError>)) -> ! {
             ruleset: None,
             recipe: None,
             reporting: None,
+            listens: None,
             filter: None,
             namespaces: None,
             capabilities: Vec::new(),

@@ -37,6 +37,8 @@ pub(super) enum Ask {
     Signal(Option<i32>),
     /// What only who may trace a process may do.
     Trace(Option<i32>),
+    /// What it is about cannot be read.
+    Unread(String),
     /// What has no object; said as the call is.
     Other(String),
 }
@@ -106,27 +108,22 @@ const CWD: i32 = libc::AT_FDCWD;
 
 /// What a call asks for.
 pub(super) fn ask(thread: Pid, name: &str, call: &Call) -> Ask {
-    let is_lost = Cell::new(false);
-    let asked = ask_by(name, call, thread, &|address| {
-        string(thread, address).unwrap_or_else(|| {
-            is_lost.set(true);
-            OsString::new()
-        })
-    });
-    // Its memory is none of ours to read any more, or what it passed is no memory: what it is about cannot be said.
-    if is_lost.get() { Ask::Other(name.to_owned()) } else { asked }
+    let memory = Memory { thread, is_lost: Cell::new(false) };
+    let asked = ask_by(name, call, &memory);
+    // It is none of ours to read any more, or what was passed is no memory: what it is about cannot be said.
+    if memory.is_lost.get() { Ask::Unread(name.to_owned()) } else { asked }
 }
 
-fn ask_by(name: &str, call: &Call, thread: Pid, string: &dyn Fn(u64) -> OsString) -> Ask {
+fn ask_by(name: &str, call: &Call, memory: &Memory) -> Ask {
     let a = call.arguments;
     let int = |index: usize| a[index] as i32;
-    let named = |directory: i32, index: usize| Named { directory, path: string(a[index]) };
+    let named = |directory: i32, index: usize| Named { directory, path: memory.string(a[index]) };
     let here = |index: usize| named(CWD, index);
     let at = |index: usize| named(int(index), index + 1);
     match name {
         "open" => Ask::Open(here(0), int(1)),
         "openat" => Ask::Open(at(0), int(2)),
-        "openat2" => Ask::Open(at(0), word(thread, a[2]) as i32),
+        "openat2" => Ask::Open(at(0), memory.word(a[2]) as i32),
         "creat" => Ask::Open(here(0), libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC),
         "execve" => Ask::Execute(here(0)),
         "execveat" => Ask::Execute(at(0)),
@@ -155,18 +152,18 @@ fn ask_by(name: &str, call: &Call, thread: Pid, string: &dyn Fn(u64) -> OsString
             Ask::Metadata(Named { directory: int(0), path: OsString::new() })
         }
         "ioctl" => Ask::Ioctl(int(0), a[1] as u32),
-        "bind" => Ask::Bind(int(0), address(thread, a[1], a[2])),
-        "connect" => Ask::Connect(int(0), address(thread, a[1], a[2])),
-        "sendto" if a[4] != 0 => Ask::Send(int(0), address(thread, a[4], a[5])),
+        "bind" => Ask::Bind(int(0), memory.address(a[1], a[2])),
+        "connect" => Ask::Connect(int(0), memory.address(a[1], a[2])),
+        "sendto" if a[4] != 0 => Ask::Send(int(0), memory.address(a[4], a[5])),
         "sendmsg" | "sendmmsg" => {
-            let [name, length] = [word(thread, a[1]), word(thread, a[1].wrapping_add(8))];
-            Ask::Send(int(0), address(thread, name, length & 0xffff_ffff))
+            let [name, length] = [memory.word(a[1]), memory.word(a[1].wrapping_add(8))];
+            Ask::Send(int(0), memory.address(name, length & 0xffff_ffff))
         }
         "kill" | "tkill" | "rt_sigqueueinfo" | "tgkill" | "rt_tgsigqueueinfo" => Ask::Signal(Some(int(0))),
-        "pidfd_send_signal" => Ask::Signal(process_behind(thread, int(0))),
+        "pidfd_send_signal" => Ask::Signal(process_behind(memory.thread, int(0))),
         "get_robust_list" | "process_vm_readv" | "process_vm_writev" | "kcmp" => Ask::Trace(Some(int(0))),
         "ptrace" => Ask::Trace(Some(int(1))),
-        "pidfd_getfd" => Ask::Trace(process_behind(thread, int(0))),
+        "pidfd_getfd" => Ask::Trace(process_behind(memory.thread, int(0))),
         _ => Ask::Other(rendered(name, &a)),
     }
 }
@@ -220,45 +217,54 @@ fn process_behind(thread: Pid, fd: i32) -> Option<i32> {
     info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
 
-/// A word of a thread's memory; 0 where there is none.
-fn word(thread: Pid, address: u64) -> u64 {
-    let mut word = [0; 8];
-    match ptrace::read(thread, address, &mut word) {
-        8 => u64::from_ne_bytes(word),
-        _ => 0,
-    }
+/// Of a thread.
+struct Memory {
+    thread: Pid,
+    /// Whether something of it could not be read.
+    is_lost: Cell<bool>,
 }
 
-/// The C string at an address, as far as a path can go. Null is an empty one, as the kernel takes it where it may be.
-fn string(thread: Pid, address: u64) -> Option<OsString> {
-    const MOST: usize = libc::PATH_MAX as usize;
-    const PAGE: u64 = 4096;
-    let mut bytes = Vec::new();
-    let mut at = address;
-    while address != 0 && bytes.len() < MOST {
-        // Up to the end of a page: what follows may not be mapped.
-        let mut piece = [0; PAGE as usize];
-        let length = ((PAGE - at % PAGE) as usize).min(MOST - bytes.len());
-        let read = ptrace::read(thread, at, &mut piece[..length]);
-        if read == 0 {
-            return None;
-        }
-        bytes.extend_from_slice(&piece[..read]);
-        if read < length || piece[..read].contains(&0) {
-            break;
-        }
-        at += length as u64;
+impl Memory {
+    fn read(&self, at: u64, buffer: &mut [u8]) -> usize {
+        let read = ptrace::read(self.thread, at, buffer);
+        self.is_lost.set(self.is_lost.get() || (read == 0 && !buffer.is_empty()));
+        read
     }
-    let end = CStr::from_bytes_until_nul(&bytes).map_or(bytes.len(), |text| text.to_bytes().len());
-    bytes.truncate(end);
-    Some(OsString::from_vec(bytes))
-}
 
-fn address(thread: Pid, at: u64, length: u64) -> Address {
-    let length = usize::try_from(length).unwrap_or(0).min(128);
-    let mut bytes = [0; 128];
-    let read = ptrace::read(thread, at, &mut bytes[..length]);
-    address_of(&bytes[..read])
+    /// A word; 0 where there is none.
+    fn word(&self, at: u64) -> u64 {
+        let mut word = [0; 8];
+        if self.read(at, &mut word) == word.len() { u64::from_ne_bytes(word) } else { 0 }
+    }
+
+    /// The C string at an address, as far as a path can go. Null is an empty one, as the kernel takes it where it may be.
+    fn string(&self, address: u64) -> OsString {
+        const MOST: usize = libc::PATH_MAX as usize;
+        const PAGE: u64 = 4096;
+        let mut bytes = Vec::new();
+        let mut at = address;
+        while address != 0 && bytes.len() < MOST {
+            // Up to the end of a page: what follows may not be mapped.
+            let mut piece = [0; PAGE as usize];
+            let length = ((PAGE - at % PAGE) as usize).min(MOST - bytes.len());
+            let read = self.read(at, &mut piece[..length]);
+            bytes.extend_from_slice(&piece[..read]);
+            if read < length || piece[..read].contains(&0) {
+                break;
+            }
+            at += length as u64;
+        }
+        let end = CStr::from_bytes_until_nul(&bytes).map_or(bytes.len(), |text| text.to_bytes().len());
+        bytes.truncate(end);
+        OsString::from_vec(bytes)
+    }
+
+    fn address(&self, at: u64, length: u64) -> Address {
+        let length = usize::try_from(length).unwrap_or(0).min(128);
+        let mut bytes = [0; 128];
+        let read = self.read(at, &mut bytes[..length]);
+        address_of(&bytes[..read])
+    }
 }
 
 /// A socket's address as it is in memory (`struct sockaddr`).

@@ -186,6 +186,11 @@ impl Refused<'_> {
                 let outside = self.asked(*pid).map_or(Outside::Unknown, |pid| may(pid).into());
                 Said::new("ptrace", process(*pid), None, outside)
             }
+            Ask::Unread(call) => {
+                let mut said = Said::new(call.clone(), Object::Nothing, None, Outside::Unknown);
+                said.note = Some("what it names cannot be read".into());
+                said
+            }
             Ask::Other(text) => {
                 let (grant, note) = grant_of(text);
                 let mut said =

@@ -262,6 +262,7 @@ impl Learner {
                 needs.uses.extend((!is_own).then(|| Use::new("signal", whom)));
             }
             Ask::Trace(_) => needs.other(thread, name, name, call),
+            Ask::Unread(_) => needs.other(thread, name, name, call),
             Ask::Other(text) => needs.other(thread, name, &text, call),
         }
         let Needs { uses, missing, made, tries, .. } = needs;

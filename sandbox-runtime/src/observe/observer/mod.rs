@@ -5,6 +5,9 @@
 //! Two filters beside the enforcing ones (see [`Reporting`](crate::enforce::Reporting)) say what to stop for: what they
 //! refuse comes as a signal with the errno, what Landlock or file permissions may refuse is looked at when it has
 //! returned. Everything else runs as fast as ever.
+//!
+//! Where it may not trace (Yama, a container, a debugger that does already), it gets the listener of a filter that asks
+//! where it would refuse, and answers as that would have: see [`refusal`].
 
 mod call;
 mod judge;
@@ -19,15 +22,16 @@ pub(crate) use judge::Facts;
 
 use super::explain::{Format, Printer};
 use super::link::{Link, Wanted};
-use super::report::{Seen, Writer};
-use crate::enforce::{REPORT, name_of_call, number_of_call};
+use super::report::{Seen, Unseen, Writer};
+use crate::enforce::{REPORT, name_of_call, number_of_call, refusal};
 use crate::observe::here::NOTE;
-use crate::plan::{Capability, Placement};
+use crate::plan::{Capability, FilterPlan, Placement};
 use crate::sys::process::exit_now;
 use crate::sys::ptrace::{self, Call, Change, Stop, Trap};
+use crate::sys::seccomp;
 use call::ask;
 use judge::Refused;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -38,6 +42,8 @@ use std::io;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Task {
     pub(crate) facts: Facts,
+    /// By which it is known what it refuses, if it cannot be traced.
+    pub(crate) filter: Option<FilterPlan>,
     pub(crate) ruleset: bool,
     /// What the observed keeps of root's capabilities; `None` where it keeps all. Credentials must be equal, or what file
     /// permissions refuse would be blamed on Landlock.
@@ -72,11 +78,14 @@ struct Observer {
 /// The life of an observer, in the process that was just forked.
 pub(crate) fn run(task: Task, fds: Vec<OwnedFd>) -> ! {
     match prepare(task, fds).and_then(|(mut observer, link)| {
-        observer.attach(link)?;
-        Ok(observer)
+        let listener = observer.attach(&link)?;
+        Ok((observer, listener))
     }) {
-        Ok(mut observer) => {
-            observer.look_on();
+        Ok((mut observer, listener)) => {
+            match listener {
+                None => observer.look_on(),
+                Some(listener) => observer.answer(listener.as_fd()),
+            }
             observer.summarise();
             exit_now(0)
         }
@@ -105,8 +114,8 @@ fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<(Observer, Link)> {
 }
 
 impl Observer {
-    /// Traces what the other side of the link names.
-    fn attach(&mut self, link: Link) -> io::Result<()> {
+    /// Traces what the other side of the link names. Where that cannot be: the listener of its filter.
+    fn attach(&mut self, link: &Link) -> io::Result<Option<OwnedFd>> {
         link.introduce()?;
         let wanted = link.wanted()?;
         // Who is to see the summary before the end waits for it; others end without us.
@@ -124,7 +133,36 @@ impl Observer {
             Err(why) => self.report.fail(why),
         }
         link.answer(&seized)?;
-        seized.map(drop).map_err(io::Error::other)
+        let Err(why) = seized else { return Ok(None) };
+        let listener = link.listener();
+        if listener.is_ok() {
+            self.report.listens();
+        }
+        if let (Some((_, function, _)), Some(printer)) = (&self.task.print, &mut self.printer) {
+            printer.unseen(function, &Unseen { but_filter: listener.is_ok(), why });
+        }
+        listener.map(Some)
+    }
+
+    /// What a filter asks about, until nobody is left who could: each call is refused, as it was to be.
+    fn answer(&mut self, listener: BorrowedFd<'_>) {
+        let Some(plan) = self.task.filter else { return };
+        while let Ok(Some(asked)) = seccomp::next_asked(listener) {
+            if let Some(thread) = asked.thread.filter(|_| name_of_call(asked.call.number) == "prctl")
+                && self.noted(thread, &asked.call)
+            {
+                // As the kernel, which knows no such option.
+                seccomp::refuse(listener, &asked, libc::EINVAL).unwrap_or_default();
+                continue;
+            }
+            let errno = refusal(&plan, &asked.call);
+            let seen = asked.thread.and_then(|thread| self.seen(thread, &asked.call, errno, true));
+            // One that was killed meanwhile may have been another when it was looked at.
+            if seccomp::still_waits(listener, &asked) {
+                seen.into_iter().for_each(|seen| self.note(seen));
+            }
+            seccomp::refuse(listener, &asked, errno).unwrap_or_default();
+        }
     }
 
     /// Until nobody is left to be observed.
@@ -227,28 +265,31 @@ impl Observer {
         uses::used_by(thread, self.task.facts.placement, &ask, &self.task.grants)
     }
 
-    fn noted(&mut self, thread: Pid, call: &Call) {
+    /// Whether it is a note to us.
+    fn noted(&mut self, thread: Pid, call: &Call) -> bool {
         let [option, quiet, ..] = call.arguments;
-        if option != u64::from(NOTE) || self.task.facts.placement != Placement::InPlace {
-            return;
-        }
+        let is_note = option == u64::from(NOTE) && self.task.facts.placement == Placement::InPlace;
         match quiet {
+            _ if !is_note => false,
             0 => self.quiet.remove(&thread),
             _ => self.quiet.insert(thread),
         };
+        is_note
     }
 
     fn failed(&mut self, thread: Pid, call: Call, errno: i32, by_filter: bool) {
-        let name = name_of_call(call.number);
-        if self.quiet.contains(&thread) || (!by_filter && !judge::may_be_refusal(name, errno)) {
-            return;
-        }
-        let (facts, ruleset) = (&self.task.facts, self.ruleset.as_ref());
-        let refused =
-            Refused { thread, name, ask: ask(thread, name, &call), errno, by_filter, facts, ruleset };
-        if let Some(seen) = refused.seen() {
+        if let Some(seen) = self.seen(thread, &call, errno, by_filter) {
             self.note(seen);
         }
+    }
+
+    fn seen(&self, thread: Pid, call: &Call, errno: i32, by_filter: bool) -> Option<Seen> {
+        let name = name_of_call(call.number);
+        if self.quiet.contains(&thread) || (!by_filter && !judge::may_be_refusal(name, errno)) {
+            return None;
+        }
+        let (facts, ruleset) = (&self.task.facts, self.ruleset.as_ref());
+        Refused { thread, name, ask: ask(thread, name, call), errno, by_filter, facts, ruleset }.seen()
     }
 
     fn note(&mut self, seen: Seen) {

@@ -119,7 +119,7 @@ fn needs(thread: Pid, placement: Placement, ask: &Ask) -> Vec<Need> {
         Ask::Other(text) if text.starts_with("socket(AF_INET") && text.ends_with("SOCK_DGRAM)") => {
             vec![Need::Allow(Allow::Udp)]
         }
-        Ask::Other(_) => Vec::new(),
+        Ask::Other(_) | Ask::Unread(_) => Vec::new(),
     }
 }
 

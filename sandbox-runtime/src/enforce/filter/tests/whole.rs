@@ -90,3 +90,26 @@ fn filters_are_short() {
         }
     }
 }
+
+/// Where somebody is asked instead, nothing passes that the filter refuses, and the answer is the filter's.
+#[test]
+fn what_is_asked_is_what_would_be_refused() {
+    let values = values();
+    for (index, plan) in plans().enumerate() {
+        let filters = [program(&plan, HERE), notify::asking(&plan, HERE), notify::rest(&plan, HERE)];
+        assert!(filters.iter().all(|filter| is_well_formed(filter)), "{plan:?}");
+        for call in CALLS.iter().filter(|call| (HERE.number)(call) != NONE) {
+            let number = (HERE.number)(call);
+            let arguments = [0, 1, 2, 3, 4, 5].map(|turn| values[(index * 7 + turn * 13) % values.len()]);
+            let seen = Seen { number, arch: HERE.audit, arguments };
+            let [plain, asked, rest] = filters.each_ref().map(|filter| run(filter, &seen));
+            let of_call = crate::sys::seccomp::Call { number: number.into(), arguments };
+            let answered = match asked {
+                libc::SECCOMP_RET_USER_NOTIF => Action::Errno(refusal(&plan, &of_call)).value(),
+                ALLOW => rest,
+                answer => answer,
+            };
+            assert_eq!(answered, plain, "{} {arguments:x?} {plan:?}", call.name);
+        }
+    }
+}

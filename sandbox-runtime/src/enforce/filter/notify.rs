@@ -1,0 +1,85 @@
+//! Filters that ask instead of refusing: where nobody may trace, whoever holds the listener is told of each call that is
+//! to be refused, and answers with the errno. It can let none pass: what nobody answers does not exist (`ENOSYS`).
+//!
+//! <https://docs.kernel.org/userspace-api/seccomp_filter.html#userspace-notification>
+
+use super::bpf::{self, Action, Case, Verdict};
+use super::calls::{CALLS, Call};
+use super::{Arch, HERE, LockError, NOTE, install, not_installed, ranges, told, unknown, verdict};
+use crate::plan::{FilterPlan, Placement};
+use crate::sys::seccomp::{self, NotInstalled};
+use libc::sock_filter;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+
+/// By which the listener leaves. What is refused of it is refused by one more filter, behind it.
+const LEAVES_BY: &str = "sendmsg";
+
+/// Installs the filter of a plan so that it asks, and sends its listener over a socket. False where that cannot be, since
+/// who started this program listens already: nothing is installed then.
+pub(in crate::enforce) fn ask_instead(
+    plan: &FilterPlan,
+    socket: BorrowedFd<'_>,
+    flags: u64,
+) -> Result<bool, LockError> {
+    let listener = match seccomp::listen(&asking(plan, HERE), flags) {
+        Err(NotInstalled::Errno(Errno::BUSY | Errno::INVAL)) => return Ok(false),
+        listener => listener.map_err(not_installed)?,
+    };
+    send(socket, &listener).map_err(|errno| LockError::new("sending the listener of the filter", errno))?;
+    drop(listener);
+    install(&rest(plan, HERE), flags)?;
+    Ok(true)
+}
+
+fn send(socket: BorrowedFd<'_>, listener: &OwnedFd) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let listener = [listener.as_fd()];
+    if !control.push(SendAncillaryMessage::ScmRights(&listener)) {
+        return Err(Errno::TOOBIG);
+    }
+    sendmsg(socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL).map(drop)
+}
+
+/// What the filter of a plan refuses is asked about; the rest it answers.
+pub(super) fn asking(plan: &FilterPlan, arch: &Arch) -> Vec<sock_filter> {
+    let ask = |call: &Call, action| match told(call, action) {
+        // A handler answers it.
+        Action::Report(0) => Action::Trap,
+        Action::Report(_) => Action::Notify,
+        action => action,
+    };
+    let answer = |call: &Call| match call.name {
+        LEAVES_BY => Verdict::new(Vec::new(), Action::Allow),
+        "prctl" if plan.mark == Placement::InPlace => {
+            let note = Case { then: Action::Notify, ..verdict::note(NOTE) };
+            verdict::verdict(call, plan).map(|action| ask(call, action)).after(note)
+        }
+        _ => verdict::verdict(call, plan).map(|action| ask(call, action)),
+    };
+    bpf::program(arch.audit, &ranges(arch, unknown(plan), answer))
+}
+
+/// What is still to be refused behind it.
+pub(super) fn rest(plan: &FilterPlan, arch: &Arch) -> Vec<sock_filter> {
+    let answer = |call: &Call| match call.name {
+        LEAVES_BY => verdict::verdict(call, plan),
+        _ => Verdict::new(Vec::new(), Action::Allow),
+    };
+    bpf::program(arch.audit, &ranges(arch, Action::Allow, answer))
+}
+
+/// What the filter of a plan refuses a call with.
+pub(crate) fn refusal(plan: &FilterPlan, call: &seccomp::Call) -> i32 {
+    let is_it = |known: &&Call| u64::from((HERE.number)(known)) == call.number;
+    let answer = CALLS.iter().find(is_it).map(|known| verdict::verdict(known, plan).of(&call.arguments));
+    match answer {
+        Some(Action::Errno(errno)) => errno,
+        // It is asked of no other.
+        _ => libc::EPERM,
+    }
+}
