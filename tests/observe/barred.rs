@@ -1,6 +1,6 @@
 //! Where nobody may trace: what filters refuse is seen nevertheless, and nothing else is different.
 
-use crate::container::refuse;
+use crate::container::{listen, refuse};
 use crate::support::in_child;
 use crate::table::Try;
 use sandboxed::{By, Denial, Error, observe, sandboxed};
@@ -137,6 +137,41 @@ fn a_worker_cannot_pass_descriptors() {
 fn sends() -> Result<Option<i32>, Error> {
     let sent = crate::raw::syscall(libc::SYS_sendmsg, [0.into(), 0.into(), 0.into()]);
     Ok(sent.err().and_then(|error| error.raw_os_error()))
+}
+
+#[test]
+fn where_somebody_is_asked_already() {
+    without_tracing("where_somebody_is_asked_already", || {
+        let _listener = listen().unwrap();
+        let tries = [Try::Read("/etc/hosts".into()), Try::Udp];
+        assert_eq!(observe(|| computes(&tries).unwrap()), (vec![libc::EACCES; 2], Vec::new()));
+        let failed = std::panic::catch_unwind(|| {
+            sandboxed::__private::observed_test(true, false, || computes(&tries))
+        });
+        let message = failed.unwrap_err();
+        let message = message.downcast_ref::<String>().unwrap();
+        assert!(message.contains("`observe::barred::computes` runs unobserved"), "{message}");
+    });
+}
+
+/// What cannot be seen neither passes nor is blamed on the policy.
+#[test]
+fn expectations_say_that_they_cannot_be_checked() {
+    without_tracing("expectations_say_that_they_cannot_be_checked", || {
+        use sandboxed::__private::observed_test;
+        let list = || reads(&[Try::List("/usr".into())]);
+        assert_eq!(observed_test(false, false, list).unwrap(), [0]);
+        for (none, all_used) in [(true, false), (false, true)] {
+            let failed = std::panic::catch_unwind(|| observed_test(none, all_used, list)).unwrap_err();
+            let message = failed.downcast_ref::<String>().unwrap();
+            assert!(
+                message.starts_with(
+                    "what was expected cannot be checked: `observe::barred::reads` may not be traced"
+                ),
+                "{message}"
+            );
+        }
+    });
 }
 
 #[sandboxed(in_place, read = "/usr")]

@@ -78,6 +78,11 @@ impl Link {
         listener.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
+    /// Says that it is there, and that this is known to who reads the report.
+    pub(super) fn acknowledge(&self) -> io::Result<()> {
+        Ok(rustix::io::write(&self.0, &[0]).map(drop)?)
+    }
+
     /// Says who the observer is.
     pub(super) fn introduce(&self) -> io::Result<()> {
         self.send(&std::process::id())

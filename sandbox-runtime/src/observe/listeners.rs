@@ -20,6 +20,8 @@ struct Heard {
     is_test: bool,
     /// The grants that no call has used; `None` before the first.
     unused: Option<BTreeSet<String>>,
+    /// What cannot be seen of some call, if anything.
+    unseen: Option<String>,
 }
 
 thread_local! {
@@ -34,8 +36,10 @@ thread_local! {
 /// once, in the order of the last time, with how often it came ([`Denial::count`]). What file permissions refuse is there too:
 /// see [`By`](crate::By).
 ///
-/// Where a process may not be traced (under a debugger, with `kernel.yama.ptrace_scope` at 2 or 3), calls run unobserved:
-/// there are no denials then, and `log` says why at warn level.
+/// Where a process may not be traced (under a debugger, in some containers, with `kernel.yama.ptrace_scope` at 2 or 3), only
+/// what the sandbox's filter refuses is seen, by `seccomp_unotify(2)` (Linux 5.9): with errno and call, and mostly without
+/// paths; what Landlock, limits and file permissions refuse is not. `log` says so at warn level, with the reason. Where that
+/// is not possible either, since somebody else has such a listener, nothing is seen.
 ///
 /// An observed call has a worker of its own, whatever `workers` says, and takes about 2 ms more; each call that the
 /// kernel might refuse takes some 10 µs more. Nothing else is different: whatever is denied is denied.
@@ -52,7 +56,7 @@ pub fn observe<R>(body: impl FnOnce() -> R) -> (R, Vec<Denial>) {
 }
 
 /// A test that says what is denied to it: the body runs observed. With `none`, it fails where anything is; with
-/// `all_used` where a grant is not used.
+/// `all_used` where a grant is not used; with either of them also where that cannot be seen.
 ///
 /// # Errors
 ///
@@ -69,13 +73,19 @@ pub fn observed_test<R>(
         (heard.wants_uses, heard.is_test) = (all_used, true);
     }
     let result = body();
-    let unused = lock(&watching.list).unused.take().unwrap_or_default();
+    let (unused, unseen) = {
+        let mut heard = lock(&watching.list);
+        (heard.unused.take().unwrap_or_default(), heard.unseen.take())
+    };
     let denials = watching.end().unwrap_or_default();
     let mut denied = denials.iter().filter(|denial| none && denial.by.is_sandbox()).peekable();
     if denied.peek().is_some() {
         let text: Vec<String> = denied.map(|denial| format!("\n{denial}")).collect();
         let failed = result.err().map_or_else(String::new, |error| format!("\nand it failed: {error}"));
         panic!("denied, where nothing was to be:{}{failed}", text.concat());
+    }
+    if let (Some(unseen), true) = (unseen, none || all_used) {
+        panic!("what was expected cannot be checked: {unseen}");
     }
     if let (Ok(_), false) = (&result, unused.is_empty()) {
         let text: Vec<String> = unused.iter().map(|grant| format!("\n  `{grant}`")).collect();
@@ -164,6 +174,11 @@ pub(super) fn tell(denials: &[Denial], unused: BTreeSet<String>) {
             }
         }
     });
+}
+
+/// What cannot be seen of a call.
+pub(super) fn tell_unseen(unseen: &str) {
+    LISTS.with_borrow(|lists| lists.iter().for_each(|list| lock(list).unseen = Some(unseen.to_owned())));
 }
 
 /// What is there already is only counted. Of hostile calls there could be any number.

@@ -215,6 +215,7 @@ fn print(denials: &[Denial], function: &str, sandbox: Option<String>) {
 
 /// Says what cannot be seen of a function, once.
 fn cannot(function: &Function, unseen: &Unseen, prints: bool) {
+    listeners::tell_unseen(&format!("`{}` {unseen}", function.name));
     static SAID: Mutex<BTreeSet<(&str, Unseen)>> = Mutex::new(BTreeSet::new());
     let is_new = SAID.lock().unwrap_or_else(PoisonError::into_inner).insert((function.name, unseen.clone()));
     if !is_new {

@@ -18,8 +18,8 @@ use std::mem::MaybeUninit;
 /// By which the listener leaves. What is refused of it is refused by one more filter, behind it.
 const LEAVES_BY: &str = "sendmsg";
 
-/// Installs the filter of a plan so that it asks, and sends its listener over a socket. False where that cannot be, since
-/// who started this program listens already: nothing is installed then.
+/// Installs the filter of a plan so that it asks, and sends its listener over a socket, to who answers with a byte when it
+/// has it. False where that cannot be, since who started this program listens already: nothing is installed then.
 pub(in crate::enforce) fn ask_instead(
     plan: &FilterPlan,
     socket: BorrowedFd<'_>,
@@ -29,7 +29,8 @@ pub(in crate::enforce) fn ask_instead(
         Err(NotInstalled::Errno(Errno::BUSY | Errno::INVAL)) => return Ok(false),
         listener => listener.map_err(not_installed)?,
     };
-    send(socket, &listener).map_err(|errno| LockError::new("sending the listener of the filter", errno))?;
+    let sent = send(socket, &listener).and_then(|()| receipt(socket));
+    sent.map_err(|errno| LockError::new("sending the listener of the filter", errno))?;
     drop(listener);
     install(&rest(plan, HERE), flags)?;
     Ok(true)
@@ -43,6 +44,13 @@ fn send(socket: BorrowedFd<'_>, listener: &OwnedFd) -> Result<(), Errno> {
         return Err(Errno::TOOBIG);
     }
     sendmsg(socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL).map(drop)
+}
+
+fn receipt(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    match rustix::io::retry_on_intr(|| rustix::io::read(socket, &mut [0; 1]))? {
+        0 => Err(Errno::PIPE),
+        _ => Ok(()),
+    }
 }
 
 /// What the filter of a plan refuses is asked about; the rest it answers.

@@ -141,7 +141,9 @@ impl Observer {
         if let (Some((_, function, _)), Some(printer)) = (&self.task.print, &mut self.printer) {
             printer.unseen(function, &Unseen { but_filter: listener.is_ok(), why });
         }
-        listener.map(Some)
+        let listener = listener?;
+        link.acknowledge()?;
+        Ok(Some(listener))
     }
 
     /// What a filter asks about, until nobody is left who could: each call is refused, as it was to be.
