@@ -14,13 +14,12 @@ mod tests;
 mod verdict;
 
 use super::LockError;
-use crate::observe::here::NOTE;
-use crate::observe::observer::LOOKED_AT;
+use super::mark::NOTE;
 use crate::plan::{FilterPlan, Placement};
 use crate::sys::seccomp;
 pub(crate) use bpf::REPORT;
 use bpf::{Action, Range, Verdict};
-use calls::{BUSY, CALLS, Call, NONE};
+use calls::{BUSY, CALLS, Call, LOOKED_AT, NONE};
 use libc::sock_filter;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};

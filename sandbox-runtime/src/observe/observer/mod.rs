@@ -14,14 +14,13 @@ mod path;
 mod probe;
 pub(crate) mod uses;
 
-pub(crate) use call::LOOKED_AT;
 pub(crate) use judge::Facts;
 
 use super::explain::{Format, Printer};
 use super::link::{Link, Wanted};
 use super::report::{Seen, Writer};
+use crate::enforce::mark::NOTE;
 use crate::enforce::{REPORT, name_of_call, number_of_call};
-use crate::observe::here::NOTE;
 use crate::plan::{Capability, Placement};
 use crate::sys::process::exit_now;
 use crate::sys::ptrace::{self, Call, Change, Stop, Trap};
