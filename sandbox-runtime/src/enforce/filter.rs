@@ -34,11 +34,26 @@ pub(crate) fn purpose(call: &str) -> Option<Purpose> {
     CALLS.iter().find(|known| known.name == call).map(|known| known.purpose)
 }
 
+/// A program as it goes to a worker: code, jt, jf, k of each instruction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Program(Vec<(u16, u8, u8, u32)>);
+
+impl From<Vec<sock_filter>> for Program {
+    fn from(steps: Vec<sock_filter>) -> Program {
+        Program(steps.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect())
+    }
+}
+
+impl Program {
+    fn steps(&self) -> Vec<sock_filter> {
+        self.0.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect()
+    }
+}
+
 /// A compiled filter, as it goes to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Filter {
-    /// Code, jt, jf, k of each instruction.
-    program: Vec<(u16, u8, u8, u32)>,
+    program: Program,
     /// What the worker adds for itself.
     pins: Option<Pins>,
 }
@@ -80,11 +95,7 @@ impl Filter {
     }
 
     fn compile(plan: &FilterPlan) -> Filter {
-        let program = program(plan, HERE);
-        Filter {
-            program: program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect(),
-            pins: Pins::of(plan),
-        }
+        Filter { program: program(plan, HERE).into(), pins: Pins::of(plan) }
     }
 
     /// For the calling thread.
@@ -109,7 +120,7 @@ impl Filter {
     }
 
     pub(super) fn program(&self) -> Vec<sock_filter> {
-        self.program.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect()
+        self.program.steps()
     }
 }
 
@@ -118,7 +129,7 @@ impl Filter {
 /// tracer they break the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reporting {
-    program: Vec<(u16, u8, u8, u32)>,
+    program: Program,
     pins: Option<Pins>,
 }
 
@@ -140,8 +151,7 @@ impl Reporting {
             })
         };
         let program = bpf::program(HERE.audit, &ranges(HERE, unknown, told));
-        let program = program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect();
-        Reporting { program, pins: Pins::of(plan) }
+        Reporting { program: program.into(), pins: Pins::of(plan) }
     }
 
     /// One that refuses nothing but says, as every filter does, where it is: a tracer is told what grants are about.
@@ -149,8 +159,7 @@ impl Reporting {
     pub(super) fn of_uses(placement: Placement) -> Reporting {
         let program =
             bpf::program(HERE.audit, &ranges(HERE, Action::Allow, |call| verdict::told_of(call, placement)));
-        let program = program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect();
-        Reporting { program, pins: None }
+        Reporting { program: program.into(), pins: None }
     }
 
     pub(super) fn apply(&self, flags: u64) -> Result<(), LockError> {
@@ -164,7 +173,7 @@ impl Reporting {
     }
 
     pub(super) fn program(&self) -> Vec<sock_filter> {
-        self.program.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect()
+        self.program.steps()
     }
 }
 
