@@ -6,7 +6,7 @@
 
 use super::call::Ask;
 use super::needs::{Need, needs};
-use super::path::{Found, Named};
+use super::path::{Found, Named, has_our_root};
 use super::probe;
 use crate::denial::{By, Object};
 use crate::observe::report::Seen;
@@ -74,10 +74,11 @@ impl Said {
     }
 }
 
-/// The errnos that a refusal can have. `EXDEV` says something in a rename or a link alone, `EAGAIN` where a thread begins.
-pub(super) fn may_be_refusal(name: &str, errno: i32) -> bool {
+/// The errnos that a refusal can have, and that of what is not there. `EXDEV` says something in a rename or a link alone,
+/// `EAGAIN` where a thread begins.
+pub(super) fn is_looked_into(name: &str, errno: i32) -> bool {
     match errno {
-        libc::EACCES | libc::EPERM | libc::EMFILE => true,
+        libc::EACCES | libc::EPERM | libc::EMFILE | libc::ENOENT => true,
         libc::EXDEV => name.starts_with("rename") || name.starts_with("link"),
         libc::EAGAIN => name == "clone",
         _ => false,
@@ -89,6 +90,9 @@ impl Refused<'_> {
     pub(super) fn seen(self) -> Option<Seen> {
         if self.errno == libc::EMFILE || self.errno == libc::EAGAIN {
             return Some(self.limited());
+        }
+        if self.errno == libc::ENOENT {
+            return self.missing();
         }
         let said = self.said()?;
         let by = match (self.by_filter, said.outside) {
@@ -134,6 +138,31 @@ impl Refused<'_> {
         Seen { operation, call, object: Object::Nothing, errno: self.errno, by, grant, note }
     }
 
+    /// What is not there. The kernel has looked for it, and so may we.
+    fn missing(&self) -> Option<Seen> {
+        // A root of its own may lack what is there outside.
+        if self.by_filter || !has_our_root(self.thread) {
+            return None;
+        }
+        let needs = self.needs();
+        let missing = needs.iter().find_map(Need::missing)?;
+        let rights = needs.iter().filter(|need| need.missing() == Some(missing)).filter_map(Need::right);
+        let rights: Vec<Access> = rights.collect();
+        Some(Seen {
+            operation: if rights.is_empty() { self.name.into() } else { joined(&rights) },
+            call: self.name.into(),
+            object: Object::Path(text(missing)),
+            errno: self.errno,
+            by: By::Missing,
+            grant: None,
+            note: None,
+        })
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        needs(self.thread, &self.ask, |named, bare| self.find(named, bare))
+    }
+
     /// What a path leads to. What the filter refused the kernel has not looked for, and so nobody does: a sandbox without
     /// files could have us walk where it may not.
     fn find(&self, named: &Named, bare: bool) -> Found {
@@ -145,7 +174,7 @@ impl Refused<'_> {
         if matches!(&self.ask, Ask::Look(named) if named.path == "/" && self.name.starts_with("faccessat")) {
             return None;
         }
-        let needs = needs(self.thread, &self.ask, |named, bare| self.find(named, bare));
+        let needs = self.needs();
         Some(match &needs[..] {
             [] => Said::new(self.name, Object::Nothing, None, Outside::Unknown),
             [Need::Port(right, address), ..] => self.port(*right, *address),

@@ -252,7 +252,7 @@ impl Observer {
 
     fn failed(&mut self, thread: Pid, call: Call, errno: i32, by_filter: bool) {
         let name = name_of_call(call.number);
-        if self.quiet.contains(&thread) || (!by_filter && !judge::may_be_refusal(name, errno)) {
+        if self.quiet.contains(&thread) || (!by_filter && !judge::is_looked_into(name, errno)) {
             return;
         }
         let (facts, ruleset) = (&self.task.facts, self.ruleset.as_ref());

@@ -58,6 +58,25 @@ impl Need {
             _ => None,
         }
     }
+
+    /// What would have to be there, and is not.
+    pub(super) fn missing(&self) -> Option<&Path> {
+        match self {
+            Need::File(_, found)
+            | Need::Look(found)
+            | Need::Metadata(found)
+            | Need::Linked(found)
+            | Need::Entry(Access::REMOVE_FILE | Access::REMOVE_DIR, found) => {
+                found.is_missing().then_some(&found.shown)
+            }
+            Need::Entry(Access::REFER, _) => None,
+            // What is made needs its directory alone.
+            Need::New(_, found) | Need::Entry(_, found) => {
+                (found.is_missing() && found.parent.is_none()).then(|| found.place())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What a call needs, in the order in which the kernel asks for it. `find` says where a path leads to, without the last link

@@ -126,7 +126,8 @@ fn open_below(thread: Pid, base: &Path, path: &OsStr, flags: OFlags) -> Result<O
     rustix::fs::openat2(base, path, flags, Mode::empty(), within)
 }
 
-fn has_our_root(thread: Pid) -> bool {
+/// Whether a path leads it to where it leads us.
+pub(super) fn has_our_root(thread: Pid) -> bool {
     let thread = thread.as_raw_pid();
     let identity = |path: &str| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino)).ok();
     let is_same =
@@ -162,6 +163,11 @@ fn path_of_link(link: &Path) -> Option<PathBuf> {
 impl Found {
     pub(super) fn is_there(&self) -> bool {
         self.file.is_ok()
+    }
+
+    /// Whether it was looked for, and that it is not there could be seen.
+    pub(super) fn is_missing(&self) -> bool {
+        self.is_sought && matches!(self.file, Err(Errno::NOENT))
     }
 
     pub(super) fn kind(&self) -> Option<FileType> {
