@@ -204,8 +204,8 @@ impl Error {
         self
     }
 
-    /// What the body was denied before it failed, where it was observed: inside [`observe`](crate::observe), or with
-    /// `SANDBOXED_EXPLAIN` set. Empty otherwise.
+    /// What the body was denied before it failed, and which files it did not find ([`By::Missing`](crate::By::Missing)),
+    /// where it was observed: inside [`observe`](crate::observe), or with `SANDBOXED_EXPLAIN` set. Empty otherwise.
     pub fn denials(&self) -> &[Denial] {
         &self.0.denials
     }

@@ -99,10 +99,47 @@ fn file_permissions_are_not_the_sandbox() {
     assert_eq!(errno, Some(libc::EACCES));
     let seen: Vec<_> = denials.iter().map(|denial| (denial.by, denial.grant.clone())).collect();
     assert_eq!(seen, [(By::Permissions, None)]);
-    assert_eq!(
-        observe(|| permissions(&directory.path().join("missing")).unwrap()),
-        (Some(libc::ENOENT), Vec::new())
-    );
+}
+
+#[sandboxed::test(read = "/usr", expect_no_denials)]
+fn what_is_not_there_is_no_denial() {
+    assert_eq!(support::errno(std::fs::read("/usr/there/is/nothing")), libc::ENOENT);
+}
+
+#[sandboxed(namespaces, read = "/usr", best_effort)]
+fn open_in_a_root_of_its_own(path: &Path) -> Result<Option<i32>, Error> {
+    Ok(std::fs::File::open(path).err().and_then(|error| error.raw_os_error()))
+}
+
+/// That a root of its own lacks it says nothing of what is there outside.
+#[test]
+fn what_a_root_of_its_own_lacks_is_not_called_missing() {
+    if !sandboxed::kernel_for(&sandboxed::Policy::new().namespaces()).unwrap().namespaces {
+        return eprintln!("not checked: this user has no namespaces here");
+    }
+    for path in ["/etc/hosts", "/etc/there-is-nothing"] {
+        let (errno, denials) = observe(|| open_in_a_root_of_its_own(Path::new(path)).unwrap());
+        assert_eq!((errno, denials), (Some(libc::ENOENT), Vec::new()), "{path}");
+    }
+}
+
+#[sandboxed(execute = ["/usr", "/bin", "/lib", optional("/lib64")])]
+fn run(program: &Path) -> Result<bool, Error> {
+    Ok(std::process::Command::new(program).status().is_ok())
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let missing = |program: &str| {
+        let (ran, denials) = observe(|| run(Path::new(program)).unwrap());
+        let missing =
+            denials.into_iter().filter(|denial| denial.by == By::Missing && denial.call == "execve");
+        let found: Vec<_> = missing.map(|denial| (denial.operation, denial.object.to_string())).collect();
+        (ran, found)
+    };
+    let nothing = "/usr/bin/there-is-nothing";
+    assert_eq!(missing(nothing), (false, vec![("execute".into(), nothing.into())]));
+    assert_eq!(missing("/usr/bin/true"), (true, Vec::new()));
 }
 
 #[sandboxed]

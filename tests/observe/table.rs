@@ -272,3 +272,83 @@ fn what_has_no_path() {
     assert_ne!(errno, 0);
     assert!(!denials.is_empty(), "{denials:?}");
 }
+
+/// What names something that is not there, what is said of it, and a twin of which everything is there.
+struct Absent {
+    what: fn(&Path) -> Try,
+    operation: &'static str,
+    missing: &'static str,
+    twin: fn(&Path) -> Try,
+}
+
+fn absent() -> Vec<Absent> {
+    type Named = fn(&Path) -> Try;
+    let row = |what: Named, operation, missing, twin: Named| Absent { what, operation, missing, twin };
+    vec![
+        row(|at| Try::Read(at.join("no")), "read_file", "no", |at| Try::Read(at.join("file"))),
+        row(|at| Try::List(at.join("no")), "read_dir", "no", |at| Try::List(at.join("empty"))),
+        row(
+            |at| Try::ReadWrite(at.join("no/file")),
+            "read_file+write_file",
+            "no/file",
+            |at| Try::ReadWrite(at.join("file")),
+        ),
+        row(|at| Try::Truncate(at.join("no")), "truncate", "no", |at| Try::Truncate(at.join("file"))),
+        row(
+            |at| Try::Create(at.join("no/new")),
+            "make_reg+write_file",
+            "no",
+            |at| Try::Create(at.join("new")),
+        ),
+        row(|at| Try::MakeDir(at.join("no/new")), "make_dir", "no", |at| Try::MakeDir(at.join("new-dir"))),
+        row(|at| Try::RemoveFile(at.join("no")), "remove_file", "no", |at| Try::RemoveFile(at.join("other"))),
+        row(|at| Try::RemoveDir(at.join("no")), "remove_dir", "no", |at| Try::RemoveDir(at.join("empty"))),
+        row(
+            |at| Try::Link(at.join("no"), at.join("new")),
+            "linkat",
+            "no",
+            |at| Try::Link(at.join("file"), at.join("new-hard")),
+        ),
+        row(
+            |at| Try::Rename(at.join("no"), at.join("moved")),
+            "remove_file",
+            "no",
+            |at| Try::Rename(at.join("file"), at.join("moved")),
+        ),
+        row(
+            |at| Try::Rename(at.join("moved"), at.join("no/moved")),
+            "make_reg",
+            "no",
+            |at| Try::Rename(at.join("moved"), at.join("file")),
+        ),
+    ]
+}
+
+#[test]
+fn what_is_not_there() {
+    if !support::has_abi(4, "ports") {
+        return;
+    }
+    let in_process = |allowed: &Path, what: &Try| with_files(allowed, what).unwrap();
+    let in_thread = |allowed: &Path, what: &Try| with_files_in_thread(allowed, what).unwrap();
+    for called in [in_process as fn(&Path, &Try) -> i32, in_thread] {
+        let place = Place::new();
+        for Absent { what, operation, missing, twin } in absent() {
+            let tried = what(&place.allowed);
+            let (errno, denials) = observe(|| called(&place.allowed, &tried));
+            assert_eq!(errno, libc::ENOENT, "{tried:?}");
+            let [denial] = &denials[..] else { panic!("{tried:?}: {denials:#?}") };
+            assert_eq!((denial.by, denial.errno, &*denial.operation), (By::Missing, errno, operation));
+            let missing = place.allowed.join(missing);
+            assert_eq!(denial.object, Object::Path(missing.display().to_string()));
+            assert_eq!((&denial.grant, &denial.note), (&None, &None));
+            let twin = twin(&place.allowed);
+            assert_eq!(observe(|| called(&place.allowed, &twin)), (0, Vec::new()), "{twin:?}");
+        }
+        // Where nothing is granted the kernel says the same, and where no path may be named nobody looks.
+        let (errno, denials) = observe(|| called(&place.allowed, &Try::Read(place.denied.join("no"))));
+        assert_eq!((errno, denials[0].by), (libc::ENOENT, By::Missing), "{denials:?}");
+        let (errno, denials) = observe(|| without_files(&Try::Read(place.denied.join("no"))).unwrap());
+        assert_eq!((errno, denials[0].by), (libc::EACCES, By::Filter), "{denials:?}");
+    }
+}

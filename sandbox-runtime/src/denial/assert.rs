@@ -45,7 +45,7 @@ pub fn assert_denied<T, E: Into<Box<dyn Error>>>(result: Result<T, E>, denied: D
         Ok(_) => panic!(
             "assertion failed: `{}` is allowed: it succeeded{}",
             denied.expression,
-            listed("; meanwhile this was refused", seen.as_deref().unwrap_or_default())
+            listed("; meanwhile this failed", seen.as_deref().unwrap_or_default())
         ),
         Err(error) => error.into(),
     };
@@ -104,8 +104,9 @@ impl Denied {
             _ if found.is_empty() && !denials.is_empty() => {
                 Err(format!("it failed with another errno{}", listed("; seen", seen)))
             }
-            _ if found.is_empty() && seen.is_empty() => {
-                Err(format!("the kernel refused nothing: {error} comes from somewhere else"))
+            _ if found.is_empty() && seen.iter().all(|denial| denial.by == By::Missing) => {
+                let seen = listed("; seen", seen);
+                Err(format!("the kernel refused nothing: {error} comes from somewhere else{seen}"))
             }
             _ if found.is_empty() => Err(listed("something else refused it", seen)),
             None => Ok(()),

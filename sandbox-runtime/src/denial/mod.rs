@@ -7,7 +7,7 @@ pub use assert::{Denied, assert_denied, errno, is_sandboxed, pick_path};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a sandboxed body was refused, learned from the kernel's own answer: see `observe`.
+/// What a sandboxed body was refused, or did not find ([`By::Missing`]), learned from the kernel's own answer: see `observe`.
 ///
 /// Plain data, and the same for the same refusal in every run, so that it can be compared with a snapshot.
 ///
@@ -78,7 +78,7 @@ pub enum Object {
     Nothing,
 }
 
-/// Who refused.
+/// Who refused, or that nobody did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -91,7 +91,8 @@ pub enum By {
     Limit,
     /// Not the sandbox: file permissions, or what else of the system refuses it outside too.
     Permissions,
-    /// Not the sandbox: it is not there.
+    /// Not the sandbox: it is not there, outside of the sandbox either. [`Denial::object`] is what is missing: of a file
+    /// that was to be made, the directory.
     Missing,
     /// It cannot be told.
     Unknown,

@@ -15,13 +15,12 @@ mod tests;
 mod verdict;
 
 use super::LockError;
-use crate::observe::here::NOTE;
-use crate::observe::observer::LOOKED_AT;
+use super::mark::NOTE;
 use crate::plan::{FilterPlan, Placement};
 use crate::sys::seccomp;
 pub(crate) use bpf::REPORT;
 use bpf::{Action, Range, Verdict};
-use calls::{BUSY, CALLS, Call, NONE};
+use calls::{BUSY, CALLS, Call, LOOKED_AT, NONE};
 use libc::sock_filter;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
@@ -38,11 +37,26 @@ pub(crate) fn purpose(call: &str) -> Option<Purpose> {
     CALLS.iter().find(|known| known.name == call).map(|known| known.purpose)
 }
 
+/// A program as it goes to a worker: code, jt, jf, k of each instruction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Program(Vec<(u16, u8, u8, u32)>);
+
+impl From<Vec<sock_filter>> for Program {
+    fn from(steps: Vec<sock_filter>) -> Program {
+        Program(steps.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect())
+    }
+}
+
+impl Program {
+    fn steps(&self) -> Vec<sock_filter> {
+        self.0.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect()
+    }
+}
+
 /// A compiled filter, as it goes to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Filter {
-    /// Code, jt, jf, k of each instruction.
-    program: Vec<(u16, u8, u8, u32)>,
+    program: Program,
     /// What the worker adds for itself.
     pins: Option<Pins>,
 }
@@ -84,11 +98,7 @@ impl Filter {
     }
 
     fn compile(plan: &FilterPlan) -> Filter {
-        let program = program(plan, HERE);
-        Filter {
-            program: program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect(),
-            pins: Pins::of(plan),
-        }
+        Filter { program: program(plan, HERE).into(), pins: Pins::of(plan) }
     }
 
     /// For the calling thread.
@@ -113,7 +123,7 @@ impl Filter {
     }
 
     pub(super) fn program(&self) -> Vec<sock_filter> {
-        self.program.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect()
+        self.program.steps()
     }
 }
 
@@ -124,7 +134,7 @@ impl Filter {
 pub(crate) struct Reporting {
     /// Whose refusals it tells.
     pub(super) plan: Option<FilterPlan>,
-    program: Vec<(u16, u8, u8, u32)>,
+    program: Program,
     pins: Option<Pins>,
 }
 
@@ -142,8 +152,7 @@ impl Reporting {
             })
         };
         let program = bpf::program(HERE.audit, &ranges(HERE, unknown(plan), told));
-        let program = program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect();
-        Reporting { plan: Some(*plan), program, pins: Pins::of(plan) }
+        Reporting { plan: Some(*plan), program: program.into(), pins: Pins::of(plan) }
     }
 
     /// One that refuses nothing but says, as every filter does, where it is: a tracer is told what grants are about.
@@ -151,8 +160,7 @@ impl Reporting {
     pub(super) fn of_uses(placement: Placement) -> Reporting {
         let program =
             bpf::program(HERE.audit, &ranges(HERE, Action::Allow, |call| verdict::told_of(call, placement)));
-        let program = program.iter().map(|step| (step.code, step.jt, step.jf, step.k)).collect();
-        Reporting { plan: None, program, pins: None }
+        Reporting { plan: None, program: program.into(), pins: None }
     }
 
     pub(super) fn apply(&self, flags: u64) -> Result<(), LockError> {
@@ -166,7 +174,7 @@ impl Reporting {
     }
 
     pub(super) fn program(&self) -> Vec<sock_filter> {
-        self.program.iter().map(|&(code, jt, jf, k)| sock_filter { code, jt, jf, k }).collect()
+        self.program.steps()
     }
 }
 

@@ -20,6 +20,9 @@ pub(super) const fn option(placement: Placement) -> u32 {
 #[cfg(feature = "learn")]
 pub(crate) const LEARN: u32 = OPTION | 0x80;
 
+/// By which a thread tells its observer that what follows is ours (1) or is not (0). The kernel refuses it as unknown.
+pub(crate) const NOTE: u32 = OPTION | 0xf0;
+
 /// An option that none of our filters refuses.
 const CONTROL: u32 = OPTION | 0xff;
 

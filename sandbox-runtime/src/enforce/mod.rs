@@ -83,12 +83,15 @@ impl Locks {
     ///
     /// A granted path that cannot be opened, named with its attribute; a ruleset that the kernel refuses.
     pub(crate) fn prepare(plan: &Plan, function: &Function) -> Result<Locks, Error> {
-        let filter = plan.filter.as_ref().map(Filter::of);
         let recipe = plan.ruleset.as_ref().map(|ruleset| Recipe::open(ruleset, function)).transpose()?;
         let namespaces = Namespaces::of(plan, function)?;
-        let capabilities = plan.capabilities.clone();
-        let mut locks =
-            Locks { ruleset: None, recipe, filter, reporting: None, listens: None, namespaces, capabilities };
+        let mut locks = Locks {
+            recipe,
+            filter: plan.filter.as_ref().map(Filter::of),
+            namespaces,
+            capabilities: plan.capabilities.clone(),
+            ..Locks::none()
+        };
         if crate::kernel().abi >= plan.kernel.abi {
             locks.make_ruleset().map_err(|error| error.of(function.name))?;
         }
@@ -99,12 +102,22 @@ impl Locks {
     /// a body without enforcement, of a feature that is off by default.
     #[cfg(feature = "learn")]
     pub(crate) fn unenforced(placement: Placement, capabilities: Vec<Capability>) -> Locks {
-        Locks { reporting: Some(Reporting::of_uses(placement)), capabilities, ..Locks::unobserved() }
+        Locks { reporting: Some(Reporting::of_uses(placement)), capabilities, ..Locks::none() }
     }
 
     /// As [`Locks::unenforced`], for a thread of one that has that filter already.
     #[cfg(feature = "learn")]
     pub(crate) fn unobserved() -> Locks {
+        Locks::none()
+    }
+
+    /// What a program is restricted to in place, for others that are to be so too.
+    pub(crate) fn in_place(ruleset: Option<OwnedFd>, filter: Option<Filter>) -> Locks {
+        Locks { ruleset, filter, ..Locks::none() }
+    }
+
+    /// What the others begin with. It refuses nothing, so nobody else has it.
+    const fn none() -> Locks {
         Locks {
             ruleset: None,
             recipe: None,

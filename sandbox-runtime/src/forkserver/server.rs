@@ -91,16 +91,7 @@ impl<'a> Server<'a> {
             #[cfg(feature = "learn")]
             Ok(Some((Request::Learn(task), fds))) => self.fork(Task::Learner(task, fds)),
             Ok(Some((Request::Restrict { ruleset, filter }, mut fds))) => {
-                let ruleset_of = fds.pop();
-                let locks = Locks {
-                    ruleset: ruleset_of,
-                    recipe: None,
-                    filter,
-                    reporting: None,
-                    listens: None,
-                    namespaces: None,
-                    capabilities: Vec::new(),
-                };
+                let locks = Locks::in_place(fds.pop(), filter);
                 self.restrict(ruleset, &locks);
             }
             Err(Errno::AGAIN) => {}

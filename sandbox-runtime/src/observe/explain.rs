@@ -1,7 +1,7 @@
 //! `SANDBOXED_EXPLAIN`: each denial printed once, when it is seen, and a summary at the end.
 
 use super::report::Unseen;
-use crate::denial::{Denial, Object, errno_name};
+use crate::denial::{By, Denial, Object, errno_name};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use serde::{Deserialize, Serialize};
@@ -34,8 +34,10 @@ impl Format {
         }
     }
 
+    /// Of what is not there text speaks in the summary alone: programs look for much.
     pub(super) fn denial(self, denial: &Denial) -> String {
         match self {
+            Format::Text { .. } if denial.by == By::Missing => String::new(),
             Format::Json => json(denial),
             Format::Text { colour: false } => format!("sandboxed: {denial}\n"),
             Format::Text { colour: true } => coloured(&format!("sandboxed: {denial}\n")),
@@ -66,20 +68,23 @@ impl Format {
         }
     }
 
-    /// What was denied in all, the most frequent first.
+    /// What was not there, and what was denied in all, the most frequent first.
     pub(super) fn summary(self, denials: &[Denial]) -> String {
-        if denials.is_empty() {
-            return String::new();
-        }
         let mut denials: Vec<&Denial> = denials.iter().collect();
         denials.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.cmp(other)));
+        let (missing, denials): (Vec<&Denial>, Vec<&Denial>) =
+            denials.into_iter().partition(|denial| denial.by == By::Missing);
+        let mut text = if self == Format::Json { String::new() } else { not_there(&missing) };
+        if denials.is_empty() {
+            return text;
+        }
         let total: u64 = denials.iter().map(|denial| denial.count).sum();
         if self == Format::Json {
             let different = denials.len();
             return format!("{{\"sandboxed\":\"summary\",\"denials\":{total},\"different\":{different}}}\n");
         }
         let plural = if total == 1 { "" } else { "s" };
-        let mut text = format!("sandboxed: {total} denial{plural}, {} different:\n", denials.len());
+        text += &format!("sandboxed: {total} denial{plural}, {} different:\n", denials.len());
         for denial in denials {
             let Denial { function, operation, object, errno, by, count, grant, .. } = denial;
             let object = if *object == Object::Nothing { String::new() } else { format!(" {object}") };
@@ -90,6 +95,27 @@ impl Format {
             text += "\n";
         }
         text
+    }
+}
+
+/// One line: the first few, and how many more.
+fn not_there(missing: &[&Denial]) -> String {
+    const MOST: usize = 8;
+    let mut paths: Vec<String> = Vec::new();
+    for denial in missing {
+        let path = denial.object.to_string();
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    let more = match paths.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    paths.truncate(MOST);
+    match paths.is_empty() {
+        true => String::new(),
+        false => format!("sandboxed: not there, which is no denial: {}{more}\n", paths.join(", ")),
     }
 }
 
@@ -150,5 +176,56 @@ impl<F: AsFd> Printer<F> {
                 _ => return,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denial(path: &str, by: By, count: u64) -> Denial {
+        Denial {
+            function: "f".into(),
+            place: "a.rs:1:1".into(),
+            operation: "read_file".into(),
+            call: "openat".into(),
+            object: Object::Path(path.into()),
+            errno: if by == By::Missing { libc::ENOENT } else { libc::EACCES },
+            by,
+            count,
+            grant: None,
+            note: None,
+        }
+    }
+
+    const TEXT: Format = Format::Text { colour: false };
+
+    #[test]
+    fn what_is_not_there_is_one_line_of_the_summary() {
+        let missing = |count: usize| -> Vec<Denial> {
+            (0..count).map(|number| denial(&format!("/{number}"), By::Missing, 1)).collect()
+        };
+        let line = |count| TEXT.summary(&missing(count));
+        assert_eq!(line(0), "");
+        assert_eq!(line(2), "sandboxed: not there, which is no denial: /0, /1\n");
+        let eight = "sandboxed: not there, which is no denial: /0, /1, /2, /3, /4, /5, /6, /7";
+        assert_eq!(line(8), format!("{eight}\n"));
+        assert_eq!(line(10), format!("{eight}, and 2 more\n"));
+        // By several functions, and the most frequent first.
+        let twice = [missing(2), vec![Denial { function: "g".into(), count: 3, ..missing(2).remove(1) }]];
+        assert_eq!(TEXT.summary(&twice.concat()), "sandboxed: not there, which is no denial: /1, /0\n");
+        assert_eq!(TEXT.denial(&missing(1)[0]), "");
+        assert_eq!(Format::Json.denial(&missing(1)[0]).lines().count(), 1);
+        assert_eq!(Format::Json.summary(&missing(1)), "");
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_counted_as_denied() {
+        let both = [denial("/a", By::Missing, 7), denial("/b", By::Landlock, 1)];
+        let text = "sandboxed: not there, which is no denial: /a\n\
+                    sandboxed: 1 denial, 1 different:\n       1 × `f` read_file /b (EACCES, Landlock)\n";
+        assert_eq!(TEXT.summary(&both), text);
+        let json = "{\"sandboxed\":\"summary\",\"denials\":1,\"different\":1}\n";
+        assert_eq!(Format::Json.summary(&both), json);
     }
 }

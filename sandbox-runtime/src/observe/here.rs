@@ -1,6 +1,7 @@
 //! Inside a sandbox that is observed: what was denied to it so far, for assertions.
 
 use super::report::{Reader, Seen};
+use crate::enforce::mark::NOTE;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,9 +60,6 @@ pub(crate) fn turn() -> Option<u64> {
 pub(crate) fn since(turn: u64) -> Vec<Seen> {
     reader().map(|reader| reader.since(turn)).unwrap_or_default().into_iter().map(|(seen, _)| seen).collect()
 }
-
-/// The option of `prctl(2)`, which no kernel knows, by which a thread says that what follows is ours (1) or is not (0).
-pub(crate) const NOTE: u32 = 0x5342_58f0;
 
 /// Runs what is ours and no body's, in a process that is restricted in place: what it is refused is not reported.
 pub(crate) fn quietly<R>(ours: impl FnOnce() -> R) -> R {

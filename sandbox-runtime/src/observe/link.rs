@@ -1,11 +1,13 @@
 //! Between an observer and whoever is to be observed, until it is: who the observer is, whom to trace, and whether it does.
 
 use crate::enforce::Locks;
+use crate::sys::process::process_of;
 use crate::sys::ptrace;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
+use rustix::process::Pid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -24,10 +26,7 @@ impl Wanted {
     pub(super) fn process(self) -> Option<i32> {
         match self {
             Wanted::Process(process) => Some(process),
-            Wanted::Thread { thread, .. } => {
-                let status = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
-                status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
-            }
+            Wanted::Thread { thread, .. } => process_of(Pid::from_raw(thread)?),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Who wants to know what calls are denied: closures, tests, assertions.
 
 use super::here;
-use crate::denial::Denial;
+use crate::denial::{By, Denial};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// So many different denials are kept in one list.
+/// So many different denials are kept in one list, and as many missing files.
 const MOST: usize = 4096;
 
 type List = Arc<Mutex<Heard>>;
@@ -33,8 +33,10 @@ thread_local! {
 ///
 /// Calls that the closure makes on this thread, or through [`map`](crate::map()), are observed; those of other threads are
 /// not. Each different denial is there
-/// once, in the order of the last time, with how often it came ([`Denial::count`]). What file permissions refuse is there too:
-/// see [`By`](crate::By).
+/// once, in the order of the last time, with how often it came ([`Denial::count`]). What file permissions refuse is there too,
+/// and files that a call named and that are not there ([`By::Missing`]; not with `namespaces`, where a file may be
+/// missing for the sandbox's own root): who wants what the sandbox refused, and no more, keeps those of which
+/// [`By::is_sandbox`] is true.
 ///
 /// Where a process may not be traced (under a debugger, in some containers, with `kernel.yama.ptrace_scope` at 2 or 3), only
 /// what the sandbox's filter refuses is seen, by `seccomp_unotify(2)` (Linux 5.9): with errno and call, and mostly without
@@ -48,6 +50,7 @@ thread_local! {
 /// # use sandboxed_runtime as sandboxed;
 /// let (sum, denials) = sandboxed::observe(|| 2 + 2);
 /// assert_eq!((sum, denials.len()), (4, 0));
+/// let refused: Vec<_> = denials.into_iter().filter(|denial| denial.by.is_sandbox()).collect();
 /// ```
 pub fn observe<R>(body: impl FnOnce() -> R) -> (R, Vec<Denial>) {
     let watching = Watching::at(None);
@@ -184,7 +187,8 @@ pub(super) fn tell_unseen(unseen: &str) {
 /// What is there already is only counted. Of hostile calls there could be any number.
 pub(super) fn add(list: &mut Vec<Denial>, denials: &[Denial], is_new: impl Fn(&Denial)) {
     for denial in denials {
-        let has_room = list.len() < MOST;
+        let is_missing = denial.by == By::Missing;
+        let has_room = list.iter().filter(|known| (known.by == By::Missing) == is_missing).count() < MOST;
         match list.iter_mut().find(|known| known.is_same(denial)) {
             Some(known) => known.count += denial.count,
             None if has_room => {

@@ -179,7 +179,7 @@ impl Watch {
         let left_out = self.reader.left_out();
         if left_out > 0 {
             log::warn!(
-                "{left_out} denials of `{}` are not in the report: there were too many",
+                "{left_out} denials or missing files of `{}` are not in the report: there were too many",
                 self.function.name
             );
         }

@@ -17,6 +17,11 @@ pub(crate) const LENGTH: usize = 1 << 20;
 /// How many different refusals there can be.
 const MOST: usize = 1000;
 
+/// How many different missing files there can be, and how many bytes of them: programs look for much that is not there, and
+/// refusals have the rest.
+const MOST_MISSING: usize = MOST / 2;
+const MISSING_BYTES: usize = (LENGTH - BYTES) / 2;
+
 /// How many refusals came so far.
 const TURN: usize = 0;
 /// How many different ones are there.
@@ -90,6 +95,8 @@ pub(crate) struct Writer {
     memory: Mapping,
     known: HashMap<Seen, usize>,
     end: usize,
+    /// How many of them are missing files, and the bytes of those.
+    missing: (usize, usize),
 }
 
 impl Writer {
@@ -97,7 +104,7 @@ impl Writer {
     pub(crate) fn new(file: &OwnedFd) -> Result<Writer, Errno> {
         let memory = Mapping::for_writing(file.as_fd(), LENGTH)?;
         seal_against_others(file)?;
-        Ok(Writer { memory, known: HashMap::new(), end: BYTES })
+        Ok(Writer { memory, known: HashMap::new(), end: BYTES, missing: (0, 0) })
     }
 
     /// Takes note of a refusal; says whether it is a new one.
@@ -127,6 +134,13 @@ impl Writer {
         let bytes = postcard::to_allocvec(seen).ok()?;
         if index >= MOST || bytes.len() > LENGTH - self.end {
             return None;
+        }
+        if seen.by == By::Missing {
+            let (count, length) = (self.missing.0 + 1, self.missing.1 + bytes.len());
+            if count > MOST_MISSING || length > MISSING_BYTES {
+                return None;
+            }
+            self.missing = (count, length);
         }
         let row = TABLE + index * ROW;
         self.memory.write(self.end, &bytes);
@@ -283,6 +297,26 @@ mod tests {
         let long = "x".repeat(LENGTH);
         assert!(!writer.add(&seen(&long)));
         assert_eq!(reader.turn(), 2 * MOST as u64 + 1);
+    }
+
+    #[test]
+    fn missing_files_leave_room_for_refusals() {
+        let missing = |number: usize, length: usize| {
+            let path = format!("/{number}/{}", "x".repeat(length));
+            Seen { by: By::Missing, errno: libc::ENOENT, ..seen(&path) }
+        };
+        for length in [1, 4000] {
+            let file = file().unwrap();
+            let mut writer = Writer::new(&file).unwrap();
+            let reader = Reader::new(file.as_fd()).unwrap();
+            for number in 0..MOST {
+                writer.add(&missing(number, length));
+            }
+            let kept = reader.since(0).len();
+            assert!((100..=MOST_MISSING).contains(&kept), "{kept}");
+            assert_eq!(reader.left_out(), (MOST - kept) as u64);
+            assert!((0..MOST / 2).all(|number| writer.add(&seen(&format!("/{number}")))));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod text;
 pub use cell::{Cell, Mark};
 pub use resource::Resource;
 
-use crate::denial::Denial;
+use crate::denial::{By, Denial};
 use crate::plan::{Kernel, Placement, Plan, Unenforceable, plan};
 use crate::policy::Policy;
 use crate::registry::{Function, functions};
@@ -110,9 +110,10 @@ impl Report {
         Report { kernel, rows, others: Vec::new() }
     }
 
-    /// Marks what was denied: in the cells that it is about if the sandbox refused it, and in full below.
+    /// Marks what was denied: in the cells that it is about if the sandbox refused it, and in full below. Files that are
+    /// not there are left out.
     pub fn with_denials(mut self, denials: &[Denial]) -> Report {
-        for denial in denials {
+        for denial in denials.iter().filter(|denial| denial.by != By::Missing) {
             // Methods of several types can have one name; their places differ.
             let is_named = |row: &&mut Row| row.name == denial.function;
             let is_there = |row: &Row| row.name == denial.function && row.place == denial.place;

@@ -333,6 +333,12 @@ pub(crate) fn ids() -> [u32; 6] {
     ids
 }
 
+/// The process that a thread is of.
+pub(crate) fn process_of(thread: Pid) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_pid())).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
 /// How many threads this process has. `stat` is something that Landlock never refuses.
 pub(crate) fn threads() -> Option<u64> {
     rustix::fs::stat("/proc/self/task").ok().and_then(threads_of)

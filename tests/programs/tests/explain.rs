@@ -16,6 +16,7 @@ fn stderr(output: &Output) -> &str {
 
 const IN_PLACE: &str = env!("CARGO_BIN_EXE_in_place");
 const IN_PROCESS: &str = env!("CARGO_BIN_EXE_in_process");
+const LOOKS_FOR: &str = env!("CARGO_BIN_EXE_looks_for");
 const TOKIO: &str = env!("CARGO_BIN_EXE_sandboxed_tokio");
 
 #[test]
@@ -130,4 +131,36 @@ fn without_tracing() {
         (&lines[0]["sandboxed"], &lines[0]["unseen"]),
         (&"unseen".into(), &"all but the filter".into())
     );
+}
+
+/// Programs look for much that is not there: it is said once, at the end, and counted as no denial.
+#[test]
+fn what_is_not_there_is_one_line() {
+    let missing: Vec<String> = (0..10).map(|number| format!("/usr/bin/no/{number}")).collect();
+    let mut args: Vec<&str> = missing.iter().map(String::as_str).collect();
+    args.extend(["/usr/bin/env", "/etc/passwd"]);
+    let plain = Command::new(LOOKS_FOR).args(&args).output().unwrap();
+    assert_eq!(stderr(&plain), "");
+    let output = run(LOOKS_FOR, &args, "1");
+    assert_eq!((output.status, &output.stdout), (plain.status, &plain.stdout));
+    let text = stderr(&output);
+    let line = "sandboxed: not there, which is no denial: /usr/bin/no/0, /usr/bin/no/1, /usr/bin/no/2, \
+                /usr/bin/no/3, /usr/bin/no/4, /usr/bin/no/5, /usr/bin/no/6, /usr/bin/no/7, and 2 more\n";
+    // Of `main`, and of the function.
+    assert_eq!(text.matches(line).count(), 2, "{text}");
+    assert_eq!(text.matches("/usr/bin/no/").count(), 2 * 8, "{text}");
+    assert_eq!(text.matches("sandboxed: 1 denial, 1 different:\n").count(), 2, "{text}");
+    assert_eq!(text.matches("may not read_file /etc/passwd").count(), 2, "{text}");
+    let output = run(LOOKS_FOR, &args, "json");
+    let lines: Vec<Value> = stderr(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |by: &str| lines.iter().filter(|line| line["by"] == by).collect::<Vec<_>>();
+    assert_eq!((of("missing").len(), of("landlock").len()), (2 * 10, 2), "{lines:?}");
+    for line in of("missing") {
+        assert_eq!((&line["errno"], &line["grant"]), (&libc::ENOENT.into(), &Value::Null));
+    }
+    let summaries: Vec<_> = lines.iter().filter(|line| line["sandboxed"] == "summary").collect();
+    assert_eq!(summaries.len(), 2);
+    summaries.iter().for_each(|summary| assert_eq!(summary["denials"], 1));
+    // And the twin, where all is there.
+    assert_eq!(stderr(&run(LOOKS_FOR, &["/usr/bin/env"], "1")), "");
 }

@@ -5,7 +5,8 @@
 
 use super::bpf::{self, Action, Case, Verdict};
 use super::calls::{CALLS, Call};
-use super::{Arch, HERE, LockError, NOTE, install, not_installed, ranges, told, unknown, verdict};
+use super::{Arch, HERE, LockError, install, not_installed, ranges, told, unknown, verdict};
+use crate::enforce::mark::NOTE;
 use crate::plan::{FilterPlan, Placement};
 use crate::sys::seccomp::{self, NotInstalled};
 use libc::sock_filter;

@@ -170,17 +170,6 @@ fn failed(what: &'static str) -> impl FnOnce(Errno) -> LockError {
 /// one thread; the caller ends.
 pub(crate) fn probe(answer: impl FnOnce(Result<bool, LockError>)) -> ! {
     let all = Namespaces { network: true, processes: true, files: Some(Vec::new()), ..Namespaces::default() };
-    answer(
-        all.enter(&Locks {
-            ruleset: None,
-            recipe: None,
-            reporting: None,
-            listens: None,
-            filter: None,
-            namespaces: None,
-            capabilities: Vec::new(),
-        })
-        .map(|()| processes::can_be_limited()),
-    );
+    answer(all.enter(&Locks::none()).map(|()| processes::can_be_limited()));
     sys::process::exit_now(0)
 }

@@ -1,6 +1,7 @@
 //! What a system call asks for: read from its arguments, and from the memory of who makes it.
 
 use super::path::Named;
+use crate::policy::Access;
 use crate::sys::ptrace::{self, Call};
 use rustix::process::Pid;
 use std::cell::Cell;
@@ -14,8 +15,8 @@ pub(super) enum Ask {
     Open(Named, i32),
     Execute(Named),
     /// The Landlock right that it needs in the directory.
-    Make(Named, &'static str),
-    Remove(Named, &'static str),
+    Make(Named, Access),
+    Remove(Named, Access),
     /// A rename, or else a link: from, to.
     Move {
         from: Named,
@@ -51,59 +52,6 @@ pub(super) enum Address {
     Other,
 }
 
-/// The calls that Landlock may refuse, or file permissions: whose results are looked at.
-pub(crate) const LOOKED_AT: &[&str] = &[
-    "open",
-    "openat",
-    "openat2",
-    "creat",
-    "open_by_handle_at",
-    "execve",
-    "execveat",
-    "mkdir",
-    "mkdirat",
-    "mknod",
-    "mknodat",
-    "rmdir",
-    "unlink",
-    "unlinkat",
-    "rename",
-    "renameat",
-    "renameat2",
-    "link",
-    "linkat",
-    "symlink",
-    "symlinkat",
-    "truncate",
-    "ftruncate",
-    "chdir",
-    "ioctl",
-    "bind",
-    "connect",
-    "sendto",
-    "sendmsg",
-    "sendmmsg",
-    "kill",
-    "tkill",
-    "tgkill",
-    "rt_sigqueueinfo",
-    "rt_tgsigqueueinfo",
-    "pidfd_send_signal",
-    "socket",
-    "clone",
-    "ptrace",
-    "process_vm_readv",
-    "process_vm_writev",
-    "get_robust_list",
-    "kcmp",
-    "pidfd_getfd",
-    "mount",
-    "umount2",
-    "pivot_root",
-    "move_mount",
-    "mount_setattr",
-];
-
 const CWD: i32 = libc::AT_FDCWD;
 
 /// What a call asks for.
@@ -127,30 +75,28 @@ fn ask_by(name: &str, call: &Call, memory: &Memory) -> Ask {
         "creat" => Ask::Open(here(0), libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC),
         "execve" => Ask::Execute(here(0)),
         "execveat" => Ask::Execute(at(0)),
-        "mkdir" => Ask::Make(here(0), "make_dir"),
-        "mkdirat" => Ask::Make(at(0), "make_dir"),
+        "mkdir" => Ask::Make(here(0), Access::MAKE_DIR),
+        "mkdirat" => Ask::Make(at(0), Access::MAKE_DIR),
         "mknod" => Ask::Make(here(0), node(a[1])),
         "mknodat" => Ask::Make(at(0), node(a[2])),
-        "symlink" => Ask::Make(here(1), "make_sym"),
-        "symlinkat" => Ask::Make(at(1), "make_sym"),
-        "rmdir" => Ask::Remove(here(0), "remove_dir"),
-        "unlink" => Ask::Remove(here(0), "remove_file"),
-        "unlinkat" if int(2) & libc::AT_REMOVEDIR != 0 => Ask::Remove(at(0), "remove_dir"),
-        "unlinkat" => Ask::Remove(at(0), "remove_file"),
+        "symlink" => Ask::Make(here(1), Access::MAKE_SYM),
+        "symlinkat" => Ask::Make(at(1), Access::MAKE_SYM),
+        "rmdir" => Ask::Remove(here(0), Access::REMOVE_DIR),
+        "unlink" => Ask::Remove(here(0), Access::REMOVE_FILE),
+        "unlinkat" if int(2) & libc::AT_REMOVEDIR != 0 => Ask::Remove(at(0), Access::REMOVE_DIR),
+        "unlinkat" => Ask::Remove(at(0), Access::REMOVE_FILE),
         "rename" => Ask::Move { from: here(0), to: here(1), link: false },
         "renameat" | "renameat2" => Ask::Move { from: at(0), to: at(2), link: false },
         "link" => Ask::Move { from: here(0), to: here(1), link: true },
         "linkat" => Ask::Move { from: at(0), to: at(2), link: true },
         "truncate" => Ask::Truncate(here(0)),
-        "ftruncate" => Ask::Truncate(Named { directory: int(0), path: OsString::new() }),
+        "ftruncate" => Ask::Truncate(Named::open(int(0))),
         "stat" | "lstat" | "access" | "readlink" | "chdir" | "statfs" => Ask::Look(here(0)),
         "newfstatat" | "statx" | "faccessat" | "faccessat2" | "readlinkat" => Ask::Look(at(0)),
         "chmod" | "chown" | "lchown" | "utime" | "utimes" | "setxattr" | "lsetxattr" | "removexattr"
         | "lremovexattr" => Ask::Metadata(here(0)),
         "fchmodat" | "fchmodat2" | "fchownat" | "utimensat" | "futimesat" => Ask::Metadata(at(0)),
-        "fchmod" | "fchown" | "fsetxattr" | "fremovexattr" => {
-            Ask::Metadata(Named { directory: int(0), path: OsString::new() })
-        }
+        "fchmod" | "fchown" | "fsetxattr" | "fremovexattr" => Ask::Metadata(Named::open(int(0))),
         "ioctl" => Ask::Ioctl(int(0), a[1] as u32),
         "bind" => Ask::Bind(int(0), memory.address(a[1], a[2])),
         "connect" => Ask::Connect(int(0), memory.address(a[1], a[2])),
@@ -201,13 +147,13 @@ fn rendered(name: &str, a: &[u64; 6]) -> String {
     }
 }
 
-fn node(mode: u64) -> &'static str {
+fn node(mode: u64) -> Access {
     match mode as u32 & libc::S_IFMT {
-        libc::S_IFCHR => "make_char",
-        libc::S_IFBLK => "make_block",
-        libc::S_IFIFO => "make_fifo",
-        libc::S_IFSOCK => "make_sock",
-        _ => "make_reg",
+        libc::S_IFCHR => Access::MAKE_CHAR,
+        libc::S_IFBLK => Access::MAKE_BLOCK,
+        libc::S_IFIFO => Access::MAKE_FIFO,
+        libc::S_IFSOCK => Access::MAKE_SOCK,
+        _ => Access::MAKE_REG,
     }
 }
 

@@ -4,16 +4,19 @@
 //! with equal credentials: what is allowed here Landlock refused there. What cannot be asked without effects is left
 //! undecided.
 
-use super::call::{Address, Ask};
-use super::path::{Found, Named, process_of};
+use super::call::Ask;
+use super::needs::{Need, needs};
+use super::path::{Found, Named, has_our_root};
 use super::probe;
 use crate::denial::{By, Object};
 use crate::observe::report::Seen;
 use crate::plan::Placement;
+use crate::policy::{Access, NetAccess};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Access, FileType};
-use rustix::process::{Pid, PidfdFlags};
+use rustix::fs::{Access as Mode, FileType};
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -41,13 +44,13 @@ pub(super) struct Refused<'a> {
     pub(super) ruleset: Option<&'a OwnedFd>,
 }
 
-/// Whether the kernel would allow it outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether the kernel would allow it outside. Of several the greatest is that of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outside {
     Allowed,
-    Refused,
     /// It cannot be asked.
     Unknown,
+    Refused,
 }
 
 impl From<bool> for Outside {
@@ -58,7 +61,7 @@ impl From<bool> for Outside {
 
 /// What was asked for, as a report has it.
 struct Said {
-    rights: Vec<String>,
+    operation: String,
     object: Object,
     grant: Option<String>,
     note: Option<String>,
@@ -66,15 +69,16 @@ struct Said {
 }
 
 impl Said {
-    fn new(right: impl Into<String>, object: Object, grant: Option<String>, outside: Outside) -> Said {
-        Said { rights: vec![right.into()], object, grant, note: None, outside }
+    fn new(operation: impl Into<String>, object: Object, grant: Option<String>, outside: Outside) -> Said {
+        Said { operation: operation.into(), object, grant, note: None, outside }
     }
 }
 
-/// The errnos that a refusal can have. `EXDEV` says something in a rename or a link alone, `EAGAIN` where a thread begins.
-pub(super) fn may_be_refusal(name: &str, errno: i32) -> bool {
+/// The errnos that a refusal can have, and that of what is not there. `EXDEV` says something in a rename or a link alone,
+/// `EAGAIN` where a thread begins.
+pub(super) fn is_looked_into(name: &str, errno: i32) -> bool {
     match errno {
-        libc::EACCES | libc::EPERM | libc::EMFILE => true,
+        libc::EACCES | libc::EPERM | libc::EMFILE | libc::ENOENT => true,
         libc::EXDEV => name.starts_with("rename") || name.starts_with("link"),
         libc::EAGAIN => name == "clone",
         _ => false,
@@ -86,6 +90,9 @@ impl Refused<'_> {
     pub(super) fn seen(self) -> Option<Seen> {
         if self.errno == libc::EMFILE || self.errno == libc::EAGAIN {
             return Some(self.limited());
+        }
+        if self.errno == libc::ENOENT {
+            return self.missing();
         }
         let said = self.said()?;
         let by = match (self.by_filter, said.outside) {
@@ -103,9 +110,8 @@ impl Refused<'_> {
             }
             by => (by.is_sandbox() && grant.is_none()).then(|| "nothing grants it".to_owned()),
         });
-        let operation = said.rights.join("+");
         Some(Seen {
-            operation,
+            operation: said.operation,
             call: self.name.into(),
             object: said.object,
             errno: self.errno,
@@ -132,6 +138,31 @@ impl Refused<'_> {
         Seen { operation, call, object: Object::Nothing, errno: self.errno, by, grant, note }
     }
 
+    /// What is not there. The kernel has looked for it, and so may we.
+    fn missing(&self) -> Option<Seen> {
+        // A root of its own may lack what is there outside.
+        if self.by_filter || !has_our_root(self.thread) {
+            return None;
+        }
+        let needs = self.needs();
+        let missing = needs.iter().find_map(Need::missing)?;
+        let rights = needs.iter().filter(|need| need.missing() == Some(missing)).filter_map(Need::right);
+        let rights: Vec<Access> = rights.collect();
+        Some(Seen {
+            operation: if rights.is_empty() { self.name.into() } else { joined(&rights) },
+            call: self.name.into(),
+            object: Object::Path(text(missing)),
+            errno: self.errno,
+            by: By::Missing,
+            grant: None,
+            note: None,
+        })
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        needs(self.thread, &self.ask, |named, bare| self.find(named, bare))
+    }
+
     /// What a path leads to. What the filter refused the kernel has not looked for, and so nobody does: a sandbox without
     /// files could have us walk where it may not.
     fn find(&self, named: &Named, bare: bool) -> Found {
@@ -139,65 +170,57 @@ impl Refused<'_> {
     }
 
     fn said(&self) -> Option<Said> {
-        Some(match &self.ask {
-            Ask::Open(named, flags) => self.open(self.find(named, flags & libc::O_NOFOLLOW != 0), *flags),
-            Ask::Execute(named) => {
-                let found = self.find(named, false);
-                let is_file = found.kind() == Some(FileType::RegularFile);
-                let outside = (is_file && found.may(Access::EXEC_OK)).into();
-                let mut rights = vec!["execute", "read_file"];
-                self.narrow(&mut rights, &found, outside);
-                let said = Said::new("execute", path(&found), self.key("execute", &found.shown), outside);
-                Said { rights: owned(rights), ..said }
+        // How it is asked whether any path may be named.
+        if matches!(&self.ask, Ask::Look(named) if named.path == "/" && self.name.starts_with("faccessat")) {
+            return None;
+        }
+        let needs = self.needs();
+        Some(match &needs[..] {
+            [] => Said::new(self.name, Object::Nothing, None, Outside::Unknown),
+            [Need::Port(right, address), ..] => self.port(*right, *address),
+            [Need::Abstract(name), ..] => {
+                let grant = Some("allow(abstract_unix_socket)".into());
+                let outside = if self.errno == libc::EPERM { Outside::Allowed } else { Outside::Unknown };
+                Said::new("abstract_unix_socket", Object::Address(name.clone()), grant, outside)
             }
-            Ask::Make(named, right) => self.entry(right, &self.find(named, true)),
-            Ask::Remove(named, right) => self.entry(right, &self.find(named, true)),
-            Ask::Move { from, to, link } => self.moved(&self.find(from, true), &self.find(to, true), *link),
-            Ask::Truncate(named) => {
-                let found = self.find(named, false);
-                let outside = found.may(Access::WRITE_OK).into();
-                Said::new("truncate", path(&found), self.key("write", &found.shown), outside)
-            }
-            // How it is asked whether any path may be named.
-            Ask::Look(named) if named.path == "/" && self.name.starts_with("faccessat") => return None,
-            // Landlock never looks at it.
-            Ask::Look(named) => {
-                let found = self.find(named, false);
-                let said =
-                    Said::new(self.name, path(&found), self.key("read", &found.shown), Outside::Refused);
-                self.noted(said, &found)
-            }
-            Ask::Metadata(named) => {
-                let found = self.find(named, false);
-                Said::new(self.name, path(&found), Some("allow(metadata)".into()), Outside::Refused)
-            }
-            Ask::Ioctl(fd, request) => self.ioctl(*fd, *request),
-            Ask::Bind(fd, address) => self.address(*fd, address, true),
-            Ask::Connect(fd, address) | Ask::Send(fd, address) => self.address(*fd, address, false),
-            Ask::Signal(pid) => {
+            [Need::Signal(pid), ..] => {
                 let may = |pid| rustix::process::test_kill_process(pid).is_ok();
                 let outside = self.asked(*pid).map_or(Outside::Unknown, |pid| may(pid).into());
                 Said::new("signal", process(*pid), Some("allow(signal)".into()), outside)
             }
-            Ask::Trace(pid) => {
+            [Need::Trace(pid), ..] => {
                 // A link that only who may trace it may read.
                 let link = |pid: Pid| format!("/proc/{}/exe", pid.as_raw_pid());
                 let may = |pid| rustix::fs::readlink(link(pid), Vec::new()).is_ok();
                 let outside = self.asked(*pid).map_or(Outside::Unknown, |pid| may(pid).into());
                 Said::new("ptrace", process(*pid), None, outside)
             }
-            Ask::Unread(call) => {
-                let mut said = Said::new(call.clone(), Object::Nothing, None, Outside::Unknown);
-                said.note = Some("what it names cannot be read".into());
-                said
+            // Landlock never looks at it.
+            [Need::Look(found), ..] => {
+                let grant = found.shown.to_str().map(|path| format!("read = {path:?}"));
+                self.noted(Said::new(self.name, path(found), grant, Outside::Refused), found)
             }
-            Ask::Other(text) => {
+            [Need::Metadata(found), ..] => {
+                Said::new(self.name, path(found), Some("allow(metadata)".into()), Outside::Refused)
+            }
+            [Need::Ioctl(request, found), ..] => {
+                Said::new(format!("ioctl({request:#x})"), path(found), None, Outside::Unknown)
+            }
+            [Need::Unread(call), ..] => {
+                let said = Said::new(call.clone(), Object::Nothing, None, Outside::Unknown);
+                Said { note: Some("what it names cannot be read".into()), ..said }
+            }
+            [Need::Other(text), ..] => {
                 let (grant, note) = grant_of(text);
-                let mut said =
-                    Said::new(text.clone(), Object::Nothing, grant.map(str::to_owned), Outside::Unknown);
-                said.note = note.map(str::to_owned);
-                said
+                let grant = grant.map(str::to_owned);
+                let said = Said::new(text.clone(), Object::Nothing, grant, Outside::Unknown);
+                Said { note: note.map(str::to_owned), ..said }
             }
+            [Need::File(Access::EXECUTE, found), ..] => self.of_file(&needs, found),
+            [Need::File(_, found) | Need::New(_, found), ..] => {
+                self.noted(self.of_file(&needs, found), found)
+            }
+            [Need::Entry(..) | Need::Linked(_), ..] => self.of_entries(&needs),
         })
     }
 
@@ -207,198 +230,160 @@ impl Refused<'_> {
         pid.filter(|pid| *pid > 0 && may_ask).and_then(Pid::from_raw)
     }
 
-    fn open(&self, found: Found, flags: i32) -> Said {
-        let (reads, writes) = match flags & libc::O_ACCMODE {
-            libc::O_RDONLY => (true, false),
-            libc::O_WRONLY => (false, true),
-            _ => (true, true),
-        };
-        let may_be_made = if self.by_filter { flags & libc::O_EXCL != 0 } else { !found.is_there() };
-        let is_made = flags & libc::O_CREAT != 0 && may_be_made;
-        let is_directory = match self.by_filter {
-            true => flags & libc::O_DIRECTORY != 0,
-            false => found.kind() == Some(FileType::Directory),
-        };
-        let mut rights: Vec<&str> = Vec::new();
-        let mut add = |is_needed: bool, right| rights.extend(is_needed.then_some(right));
-        // The kernel asks for it first, and for nothing else where it is refused.
-        add(is_made, "make_reg");
-        add(!is_made && reads && is_directory, "read_dir");
-        add(!is_made && reads && !is_directory, "read_file");
-        add(!is_made && writes, "write_file");
-        add(flags & libc::O_TRUNC != 0 && found.is_there(), "truncate");
-        if flags & libc::O_PATH != 0 {
-            rights = vec!["open"];
+    fn of_file(&self, needs: &[Need], found: &Found) -> Said {
+        let outside = self.outside(needs.iter());
+        let mut rights: Vec<Access> = needs.iter().filter_map(Need::right).collect();
+        if rights == [Access::EXECUTE] {
+            // A program is opened too; the key grants both.
+            rights.push(Access::READ_FILE);
         }
-        let outside = match is_made {
-            true => found.may_change_entry().into(),
-            false => self.opened(&found, reads, writes),
+        self.narrow(&mut rights, found, outside);
+        let lacking = needs.iter().filter(|need| need.right().is_some_and(|right| rights.contains(&right)));
+        Said::new(joined(&rights), path(found), keys(lacking), outside)
+    }
+
+    /// The kernel asks for entries first, and for nothing else where they are refused.
+    fn of_entries(&self, needs: &[Need]) -> Said {
+        let mut rights: Vec<Access> = Vec::new();
+        let mut named: Vec<&Found> = Vec::new();
+        for need in needs {
+            let (right, found) = match need {
+                Need::Entry(right, found) => (Some(*right), &**found),
+                Need::Linked(found) => (None, &**found),
+                _ => continue,
+            };
+            rights.extend(right.filter(|right| !rights.contains(right)));
+            if !named.iter().any(|known| std::ptr::eq(*known, found)) {
+                named.push(found);
+            }
+        }
+        let (object, mounts) = match named[..] {
+            [from, to] => (Object::Paths(text(&from.shown), text(&to.shown)), [from.mount(), to.mount()]),
+            _ => (named.first().map_or(Object::Nothing, |found| path(found)), [None; 2]),
         };
-        self.narrow(&mut rights, &found, outside);
-        // What is not there by then is made in its directory.
-        let is_new = is_made || (self.by_filter && flags & libc::O_CREAT != 0);
-        let place = if is_new { found.place() } else { &found.shown };
-        let needs = |wanted: &[&str]| rights.iter().any(|right| wanted.contains(right));
-        let keys = [
-            ("read", needs(&["read_file", "read_dir", "open"]) || (is_made && reads)),
-            ("write", needs(&["write_file", "truncate", "make_reg"])),
-        ];
-        let keys = keys.into_iter().filter(|key| key.1).filter_map(|(key, _)| self.key(key, place));
-        let keys = keys.collect::<Vec<_>>().join(", ");
-        let said =
-            Said { rights: owned(rights), object: path(&found), grant: Some(keys), note: None, outside };
-        if is_made { said } else { self.noted(said, &found) }
+        let (outside, note) = match (self.errno, mounts) {
+            (libc::EXDEV, [Some(one), Some(other)]) if one == other => (Outside::Allowed, None),
+            (libc::EXDEV, [Some(_), Some(_)]) => {
+                (Outside::Refused, Some("the two are on different mounts".to_owned()))
+            }
+            (libc::EXDEV, _) => (Outside::Unknown, None),
+            _ => (self.outside(needs.iter().filter(|need| matches!(need, Need::Entry(..)))), None),
+        };
+        if self.errno == libc::EXDEV {
+            rights = vec![Access::REFER];
+        }
+        Said { note, ..Said::new(joined(&rights), object, keys(needs.iter()), outside) }
+    }
+
+    /// Whether all of it would be allowed outside.
+    fn outside<'a>(&self, needs: impl Iterator<Item = &'a Need>) -> Outside {
+        let outside = needs.map(|need| match need {
+            // File permissions know no such thing.
+            Need::Entry(Access::REFER, _) => Outside::Allowed,
+            Need::Entry(_, found) => found.may_change_entry().into(),
+            Need::File(right, found) | Need::New(right, found) => match *right {
+                Access::EXECUTE => {
+                    (found.kind() == Some(FileType::RegularFile) && found.may(Mode::EXEC_OK)).into()
+                }
+                // A driver answers otherwise.
+                Access::IOCTL_DEV if self.facts.abi >= 5 && self.errno == libc::EACCES => Outside::Allowed,
+                Access::IOCTL_DEV => Outside::Unknown,
+                Access::RESOLVE_UNIX if self.facts.abi < 9 => Outside::Unknown,
+                Access::READ_FILE | Access::READ_DIR => opened(found, Mode::READ_OK),
+                _ => opened(found, Mode::WRITE_OK),
+            },
+            _ => Outside::Unknown,
+        });
+        outside.max().unwrap_or(Outside::Unknown)
     }
 
     /// Leaves the rights that Landlock lacks, where it is Landlock and that can be found out.
-    fn narrow(&self, rights: &mut Vec<&str>, found: &Found, outside: Outside) {
+    fn narrow(&self, rights: &mut Vec<Access>, found: &Found, outside: Outside) {
         if let (false, Some(ruleset), Outside::Allowed) = (self.by_filter, self.ruleset, outside) {
             probe::narrow(rights, found, ruleset);
         }
     }
 
-    /// Whether it might be opened outside, asked in a way that has no effect and that Landlock does not look at.
-    fn opened(&self, found: &Found, reads: bool, writes: bool) -> Outside {
-        if found.is_in_proc() && depends_on_who_asks(&found.shown) {
-            return Outside::Unknown;
-        }
-        let mode = match (reads, writes) {
-            (true, true) => Access::READ_OK | Access::WRITE_OK,
-            (false, true) => Access::WRITE_OK,
-            _ => Access::READ_OK,
-        };
-        found.may(mode).into()
-    }
-
     /// What may be said of a file that is not there, or is another for everybody.
     fn noted(&self, mut said: Said, found: &Found) -> Said {
-        let is_in_proc = if self.by_filter { found.shown.starts_with("/proc") } else { found.is_in_proc() };
-        if is_in_proc && of_a_process(&found.shown) && self.facts.placement == Placement::Process {
+        if found.is_in_proc() && of_a_process(&found.shown) && self.facts.placement == Placement::Process {
             said.note = Some("a worker's own directory in /proc has no name before the call".into());
             said.grant = Some("read = \"/proc\"".into());
         }
         said
     }
 
-    fn entry(&self, right: &'static str, found: &Found) -> Said {
-        let place = found.place();
-        let grant = match right {
-            "make_char" | "make_block" => Some(format!("fs({right} = {:?})", place.to_string_lossy())),
-            _ => self.key("write", place),
-        };
-        Said::new(right, path(found), grant, found.may_change_entry().into())
-    }
-
-    fn moved(&self, from: &Found, to: &Found, link: bool) -> Said {
-        let is_directory = from.kind() == Some(FileType::Directory);
-        let refers = from.place() != to.place();
-        let rights = match (self.errno, link, is_directory) {
-            (libc::EXDEV, ..) => vec!["refer"],
-            (_, true, _) if refers => vec!["refer", "make_reg"],
-            (_, true, _) => vec!["make_reg"],
-            (_, false, true) if refers => vec!["remove_dir", "refer", "make_dir"],
-            (_, false, true) => vec!["remove_dir", "make_dir"],
-            (_, false, false) if refers => vec!["remove_file", "refer", "make_reg"],
-            (_, false, false) => vec!["remove_file", "make_reg"],
-        };
-        let (outside, note) = match (self.errno, from.mount(), to.mount()) {
-            (libc::EXDEV, Some(one), Some(other)) if one == other => (Outside::Allowed, None),
-            (libc::EXDEV, Some(_), Some(_)) => {
-                (Outside::Refused, Some("the two are on different mounts".to_owned()))
-            }
-            (libc::EXDEV, ..) => (Outside::Unknown, None),
-            _ => ((to.may_change_entry() && (link || from.may_change_entry())).into(), None),
-        };
-        let [one, other] = [from, to].map(|found| text(found.place()));
-        let grant = match one == other {
-            true => Some(format!("write = {one:?}")),
-            false => Some(format!("write = [{one:?}, {other:?}]")),
-        };
-        let object = Object::Paths(text(&from.shown), text(&to.shown));
-        Said { rights: owned(rights), object, grant, note, outside }
-    }
-
-    fn ioctl(&self, fd: i32, request: u32) -> Said {
-        let named = Named { directory: fd, path: Default::default() };
-        let found = self.find(&named, false);
-        let is_device = matches!(found.kind(), Some(FileType::CharacterDevice | FileType::BlockDevice));
-        match is_device {
-            true => {
-                let grant = format!("fs(ioctl_dev = {:?})", text(&found.shown));
-                // A driver answers otherwise.
-                let is_landlocks = self.facts.abi >= 5 && self.errno == libc::EACCES;
-                let outside = if is_landlocks { Outside::Allowed } else { Outside::Unknown };
-                Said::new("ioctl_dev", path(&found), Some(grant), outside)
-            }
-            false => Said::new(format!("ioctl({request:#x})"), path(&found), None, Outside::Unknown),
-        }
-    }
-
-    fn address(&self, fd: i32, address: &Address, binds: bool) -> Said {
-        match address {
-            Address::Ip(address) => self.ip(fd, *address, binds),
-            Address::Path(named) if binds => self.entry("make_sock", &self.find(named, true)),
-            Address::Path(named) => {
-                let found = self.find(named, false);
-                let outside = match self.facts.abi >= 9 {
-                    true => found.may(Access::WRITE_OK).into(),
-                    false => Outside::Unknown,
-                };
-                let said = Said::new("resolve_unix", path(&found), self.key("unix", &found.shown), outside);
-                self.noted(said, &found)
-            }
-            Address::Abstract(name) => {
-                let name = Object::Address(format!("@{}", String::from_utf8_lossy(name)));
-                let grant = Some("allow(abstract_unix_socket)".into());
-                let outside = if self.errno == libc::EPERM { Outside::Allowed } else { Outside::Unknown };
-                Said::new("abstract_unix_socket", name, grant, outside)
-            }
-            Address::Other => Said::new(self.name, Object::Nothing, None, Outside::Unknown),
-        }
-    }
-
-    fn ip(&self, fd: i32, address: SocketAddr, binds: bool) -> Said {
-        let port = address.port();
-        let is_stream = match socket_type(self.thread, fd) {
-            Some(libc::SOCK_STREAM) => Some(true),
-            Some(libc::SOCK_DGRAM) => Some(false),
-            _ => None,
-        };
-        let (right, key, least) = match (is_stream, binds) {
-            (Some(true), true) => ("bind_tcp", "tcp_bind", 4),
-            (Some(true), false) => ("connect_tcp", "tcp_connect", 4),
-            (Some(false), true) => ("bind_udp", "udp_bind", 10),
-            (Some(false), false) => ("connect_send_udp", "udp_connect", 10),
-            (None, _) => (self.name, "", u32::MAX),
-        };
-        let has = self.facts.abi >= least;
-        let grant = match key {
-            "" => None,
-            _ if is_stream == Some(false) && !has => Some("allow(udp)".to_owned()),
-            key => Some(format!("{key} = {port}")),
+    fn port(&self, right: Option<NetAccess>, address: SocketAddr) -> Said {
+        let object = Object::Address(address.to_string());
+        let Some(right) = right else { return Said::new(self.name, object, None, Outside::Unknown) };
+        let binds = matches!(right, NetAccess::BindTcp | NetAccess::BindUdp);
+        let is_udp = matches!(right, NetAccess::BindUdp | NetAccess::ConnectSendUdp);
+        let has = self.facts.abi >= right.least_abi();
+        let grant = match is_udp && !has {
+            true => "allow(udp)".to_owned(),
+            false => format!("{} = {}", right.key(), address.port()),
         };
         let outside = match has {
-            true if binds && is_privileged(port) => Outside::Refused,
+            true if binds && is_privileged(address.port()) => Outside::Refused,
             // Filters of packets answer EPERM.
             true if self.errno != libc::EACCES => Outside::Unknown,
             true => Outside::Allowed,
             false => Outside::Unknown,
         };
-        Said::new(right, Object::Address(address.to_string()), grant, outside)
+        Said::new(right.name(), object, Some(grant), outside)
     }
+}
 
-    /// `None` for a name that the attribute cannot hold.
-    fn key(&self, key: &str, path: &Path) -> Option<String> {
-        path.to_str().map(|path| format!("{key} = {path:?}"))
+/// Keys of `fs(...)`: rights that no other key has.
+const IN_FS: [&str; 3] = ["make_char", "make_block", "ioctl_dev"];
+
+/// The arguments of the attribute that would grant it all; `None` where one is of a name that it cannot hold.
+fn keys<'a>(needs: impl Iterator<Item = &'a Need>) -> Option<String> {
+    let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for need in needs {
+        let Some((key, place)) = need.right().map(key_of).zip(need.place()) else { continue };
+        let (paths, path) = (keys.entry(key).or_default(), place.to_str()?);
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
     }
+    let keys = keys.into_iter().map(|(key, paths)| {
+        let argument = match paths[..] {
+            [path] => format!("{key} = {path:?}"),
+            _ => format!("{key} = {paths:?}"),
+        };
+        if IN_FS.contains(&key) { format!("fs({argument})") } else { argument }
+    });
+    Some(keys.collect::<Vec<_>>().join(", ")).filter(|keys| !keys.is_empty())
+}
+
+/// The key of the attribute that has a right.
+fn key_of(right: Access) -> &'static str {
+    match right {
+        Access::READ_FILE | Access::READ_DIR => "read",
+        Access::EXECUTE => "execute",
+        Access::RESOLVE_UNIX => "unix",
+        Access::MAKE_CHAR => "make_char",
+        Access::MAKE_BLOCK => "make_block",
+        Access::IOCTL_DEV => "ioctl_dev",
+        _ => "write",
+    }
+}
+
+fn joined(rights: &[Access]) -> String {
+    rights.iter().map(Access::to_string).collect::<Vec<_>>().join("+")
+}
+
+/// Whether it might be opened outside, asked in a way that has no effect and that Landlock does not look at.
+fn opened(found: &Found, mode: Mode) -> Outside {
+    if found.is_in_proc() && depends_on_who_asks(&found.shown) {
+        return Outside::Unknown;
+    }
+    found.may(mode).into()
 }
 
 fn process(pid: Option<i32>) -> Object {
     pid.map_or(Object::Nothing, Object::Process)
-}
-
-fn owned(rights: Vec<&str>) -> Vec<String> {
-    rights.into_iter().map(str::to_owned).collect()
 }
 
 /// What would let a call pass that has no object.
@@ -473,13 +458,4 @@ fn is_privileged(port: u16) -> bool {
     let sets = rustix::thread::capabilities(None);
     let has = sets.is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::NET_BIND_SERVICE));
     port != 0 && port < least && !has
-}
-
-pub(super) fn socket_type(thread: Pid, fd: i32) -> Option<i32> {
-    let group = process_of(thread)?;
-    let process = rustix::process::pidfd_open(Pid::from_raw(group)?, PidfdFlags::empty()).ok()?;
-    let socket =
-        rustix::process::pidfd_getfd(&process, fd, rustix::process::PidfdGetfdFlags::empty()).ok()?;
-    let kind = rustix::net::sockopt::socket_type(&socket).ok()?;
-    i32::try_from(kind.as_raw()).ok()
 }

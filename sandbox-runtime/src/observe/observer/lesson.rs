@@ -3,9 +3,10 @@
 //! A call is looked at when it is about to be made, while what it names is as the body found it, and counts when it has
 //! succeeded. Whose it is the body's side says: see [`mark`].
 
-use super::call::{Address, Ask, ask};
-use super::judge::socket_type;
-use super::path::{Found, Named, process_of};
+use super::call::{Ask, ask};
+use super::needs::{Need, needs};
+use super::path::{Found, Named};
+use super::{Tracer, look_on, settle_in};
 use crate::enforce::mark::LEARN;
 use crate::enforce::name_of_call;
 use crate::learn::file::{Section, Sections, add};
@@ -13,11 +14,11 @@ use crate::learn::uses::{Seen, Use, inside};
 use crate::learn::{Task, mark};
 use crate::observe::link::{Link, Wanted};
 use crate::plan::Placement;
+use crate::policy::Access;
 use crate::registry::FUNCTIONS;
-use crate::sys::process::exit_now;
-use crate::sys::ptrace::{self, Call, Change, Stop};
+use crate::sys::process::{exit_now, process_of};
+use crate::sys::ptrace::{self, Call, Stop};
 use rustix::fd::OwnedFd;
-use rustix::fs::FileType;
 use rustix::process::Pid;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -61,7 +62,7 @@ struct Learner {
 pub(crate) fn run(task: Task, fds: Vec<OwnedFd>) -> ! {
     match prepare(task, fds) {
         Ok(mut learner) => {
-            learner.look_on();
+            look_on(&mut learner);
             learner.write();
             exit_now(0)
         }
@@ -71,11 +72,7 @@ pub(crate) fn run(task: Task, fds: Vec<OwnedFd>) -> ! {
 }
 
 fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<Learner> {
-    // So that Ctrl-C does not end it ahead of the observed.
-    rustix::process::setsid()?;
-    crate::sys::process::unblock_signals();
-    crate::sys::process::close_all_but(&fds.iter().collect::<Vec<_>>())?;
-    rustix::thread::set_name(c"sandboxed-learn")?;
+    settle_in(c"sandboxed-learn", &fds)?;
     let mut fds = fds.into_iter();
     let mut take = || fds.next().ok_or(io::ErrorKind::UnexpectedEof);
     let (link, writing, stderr) = (Link::new(take()?), take()?, take()?);
@@ -88,10 +85,6 @@ fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<Learner> {
         Wanted::Thread { thread, .. } => Pid::from_raw(thread),
         Wanted::Process(_) => None,
     };
-    let own = match wanted {
-        Wanted::Thread { .. } => first.and_then(process_of),
-        Wanted::Process(process) => Some(process),
-    };
     Ok(Learner {
         task,
         writing: Some(writing),
@@ -102,23 +95,12 @@ fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<Learner> {
         work_of_others: Work::new(),
         waiting: HashSet::new(),
         made: BTreeSet::new(),
-        own: own.into_iter().collect(),
+        own: wanted.process().into_iter().collect(),
         seen: HashMap::new(),
     })
 }
 
-impl Learner {
-    /// Until nobody is left to be observed.
-    fn look_on(&mut self) {
-        while let Some((thread, change)) = ptrace::wait() {
-            match change {
-                Change::Ended(_) => self.ended(thread),
-                // One that was killed meanwhile is told of next.
-                Change::Stopped(stop) => self.stopped(thread, stop).unwrap_or_default(),
-            }
-        }
-    }
-
+impl Tracer for Learner {
     fn ended(&mut self, thread: Pid) {
         self.under_way.remove(&thread);
         self.work.remove(&thread);
@@ -161,7 +143,9 @@ impl Learner {
         }
         ptrace::go_on(thread, 0)
     }
+}
 
+impl Learner {
     /// Of a new thread or child, what its parent works for; says whether it is to wait until that is known.
     fn begins(&mut self, thread: Pid) -> bool {
         if let Some(work) = self.work.get(&thread).cloned() {
@@ -230,42 +214,20 @@ impl Learner {
     }
 
     fn needs(&self, thread: Pid, name: &'static str, call: &Call) -> Option<UnderWay> {
-        let mut needs = Needs { learner: self, uses: Vec::new(), missing: None, made: None, tries: false };
-        match ask(thread, name, call) {
-            Ask::Open(named, flags) => needs.open(thread, &named, flags),
-            Ask::Execute(named) => needs.of("execute", &named.find(thread, false)),
-            Ask::Make(named, right) => needs.entry(right, &named.find(thread, true), true),
-            Ask::Remove(named, right) => needs.entry(right, &named.find(thread, true), false),
-            Ask::Move { from, to, link } => {
-                needs.moved(&from.find(thread, true), &to.find(thread, true), link)
-            }
-            Ask::Truncate(named) => needs.of("truncate", &named.find(thread, false)),
-            Ask::Look(named) => needs.look(thread, &named),
-            Ask::Metadata(named) => needs.of("metadata", &named.find(thread, false)),
-            Ask::Ioctl(fd, _) => {
-                // What was open before the body is the host's to give.
-                let found = Named { directory: fd, path: Default::default() }.find(thread, false);
-                let is_device =
-                    matches!(found.kind(), Some(FileType::CharacterDevice | FileType::BlockDevice));
-                let opened = needs.object(&found);
-                let is_own = self.has_opened(thread, &opened);
-                if is_device && is_own {
-                    needs.uses.push(Use::new("ioctl_dev", opened));
-                }
-            }
-            Ask::Bind(fd, address) => needs.address(thread, fd, &address, true),
-            Ask::Connect(fd, address) | Ask::Send(fd, address) => needs.address(thread, fd, &address, false),
-            Ask::Signal(number) => {
-                let single = number.filter(|number| *number > 0).and_then(Pid::from_raw);
-                let is_own = single.and_then(process_of).is_some_and(|process| self.may_signal(process));
-                let whom = if single.is_some() { "" } else { "a group" };
-                needs.uses.extend((!is_own).then(|| Use::new("signal", whom)));
-            }
-            Ask::Trace(_) => needs.other(thread, name, name, call),
-            Ask::Unread(_) => needs.other(thread, name, name, call),
-            Ask::Other(text) => needs.other(thread, name, &text, call),
+        let ask = ask(thread, name, call);
+        if matches!(&ask, Ask::Look(named) if named.path.is_empty()) {
+            // Of what is open already.
+            return None;
         }
-        let Needs { uses, missing, made, tries, .. } = needs;
+        let mut lesson = Lesson { learner: self, uses: Vec::new(), missing: None, made: None };
+        for need in needs(thread, &ask, |named, bare| {
+            // A link that is only looked at is a name like another.
+            named.find(thread, bare || matches!(ask, Ask::Look(_)))
+        }) {
+            lesson.add(thread, &need, name, call);
+        }
+        let Lesson { uses, missing, made, .. } = lesson;
+        let tries = matches!(ask, Ask::Connect(..) | Ask::Send(..));
         let is_anything = !uses.is_empty() || missing.is_some() || made.is_some();
         is_anything.then_some(UnderWay { uses, missing, made, tries })
     }
@@ -367,26 +329,83 @@ fn counted_at_once(thread: Pid, name: &str, call: &Call) -> Option<Use> {
     (flags & libc::CLONE_THREAD as u64 == 0).then(|| Use::new("processes", ""))
 }
 
-/// What one call needs.
-struct Needs<'a> {
+/// What is to be learned from one call.
+struct Lesson<'a> {
     learner: &'a Learner,
     uses: Vec<Use>,
     missing: Option<Use>,
     made: Option<PathBuf>,
-    tries: bool,
 }
 
-impl Needs<'_> {
-    fn of(&mut self, word: &str, found: &Found) {
-        let object = self.object(found);
+impl Lesson<'_> {
+    fn add(&mut self, thread: Pid, need: &Need, name: &str, call: &Call) {
+        match need {
+            Need::File(right, found) => self.file(thread, *right, found),
+            Need::New(right, found) => {
+                // What is in a directory that was made has its place said already.
+                let home = self.lasting(found.home());
+                let object = if home.ends_with("/*") { home } else { inside(Path::new(&home)) };
+                self.uses.push(Use::new(right.to_string(), object));
+            }
+            Need::Entry(right, found) => self.entry(*right, found),
+            Need::Linked(_) | Need::Ioctl(..) => {}
+            Need::Port(right, address) => {
+                let used = right.map(|right| Use::new(right.name(), address.port().to_string()));
+                self.uses.extend(used);
+            }
+            Need::Abstract(name) => self.uses.push(Use::new("abstract_unix_socket", name)),
+            Need::Signal(number) => {
+                let single = number.filter(|number| *number > 0).and_then(Pid::from_raw);
+                let is_own =
+                    single.and_then(process_of).is_some_and(|process| self.learner.may_signal(process));
+                let whom = if single.is_some() { "" } else { "a group" };
+                self.uses.extend((!is_own).then(|| Use::new("signal", whom)));
+            }
+            Need::Look(found) => {
+                self.of("look", found);
+                self.missing = self.uses.last().cloned();
+            }
+            Need::Metadata(found) => self.of("metadata", found),
+            Need::Trace(_) => self.other(thread, name, name, call),
+            Need::Unread(text) | Need::Other(text) => self.other(thread, name, text, call),
+        }
+    }
+
+    fn of(&mut self, word: impl Into<String>, found: &Found) {
+        let object = self.lasting(&found.shown);
         self.uses.push(Use::new(word, object));
     }
 
-    /// A path by a name that it has in other runs too.
-    fn object(&self, found: &Found) -> String {
-        self.lasting(&found.shown)
+    fn file(&mut self, thread: Pid, right: Access, found: &Found) {
+        match right {
+            // What was open before the body is the host's to give.
+            Access::IOCTL_DEV if !self.learner.has_opened(thread, &self.lasting(&found.shown)) => {}
+            Access::RESOLVE_UNIX if !found.is_there() => self.of("missing_socket", found),
+            _ => self.of(right.to_string(), found),
+        }
+        let opens = matches!(right, Access::READ_FILE | Access::READ_DIR | Access::WRITE_FILE);
+        if opens && !found.is_there() {
+            self.missing = Some(Use::new("missing", self.lasting(&found.shown)));
+        }
     }
 
+    fn entry(&mut self, right: Access, found: &Found) {
+        let Some((_, directory)) = found.parent.as_ref() else { return };
+        let object = self.lasting(directory);
+        // What is in a directory that was made is in one that was there.
+        let directory = object.strip_suffix("/*").map_or(object.clone(), str::to_owned);
+        if right == Access::MAKE_SOCK {
+            // Sockets of that family come with it.
+            self.uses.push(Use::new("resolve_unix", inside(Path::new(&directory))));
+        }
+        self.uses.push(Use::new(right.to_string(), directory));
+        if !matches!(right, Access::REMOVE_FILE | Access::REMOVE_DIR | Access::REFER) {
+            // What takes its name is not what a grant of that name would open.
+            self.made = Some(found.shown.clone());
+        }
+    }
+
+    /// A path by a name that it has in other runs too.
     fn lasting(&self, path: &Path) -> String {
         let made =
             self.learner.made.iter().find(|made| path.starts_with(made)).and_then(|made| made.parent());
@@ -400,122 +419,13 @@ impl Needs<'_> {
         path.to_string_lossy().into_owned()
     }
 
-    /// The directory that has the entry.
-    fn directory(&self, found: &Found) -> Option<String> {
-        let (_, path) = found.parent.as_ref()?;
-        let object = self.lasting(path);
-        // What is in a directory that was made is in one that was there.
-        Some(object.strip_suffix("/*").map_or(object.clone(), str::to_owned))
-    }
-
-    fn open(&mut self, thread: Pid, named: &Named, flags: i32) {
-        let found = named.find(thread, flags & libc::O_NOFOLLOW != 0);
-        if flags & libc::O_PATH != 0 {
-            return self.look(thread, named);
-        }
-        let (reads, writes) = match flags & libc::O_ACCMODE {
-            libc::O_RDONLY => (true, false),
-            libc::O_WRONLY => (false, true),
-            _ => (true, true),
-        };
-        let is_directory = found.kind() == Some(FileType::Directory);
-        let is_nameless = flags & libc::O_TMPFILE == libc::O_TMPFILE;
-        let is_made = flags & libc::O_CREAT != 0 && !found.is_there();
-        let object = match (is_made, found.parent.as_ref()) {
-            (true, Some((_, directory))) => {
-                self.entry("make_reg", &found, true);
-                let directory = self.lasting(directory);
-                if directory.ends_with("/*") { directory } else { inside(Path::new(&directory)) }
-            }
-            _ if is_nameless => inside(Path::new(&self.object(&found))),
-            _ => self.object(&found),
-        };
-        let mut add =
-            |is_needed: bool, word| self.uses.extend(is_needed.then(|| Use::new(word, object.clone())));
-        add(reads && is_directory && !is_nameless, "read_dir");
-        add(reads && (!is_directory || is_nameless), "read_file");
-        add(writes, "write_file");
-        add(flags & libc::O_TRUNC != 0 && found.is_there(), "truncate");
-        if !found.is_there() && !is_made {
-            self.missing = Some(Use::new("missing", object));
-        }
-    }
-
-    fn look(&mut self, thread: Pid, named: &Named) {
-        // Of what is open already.
-        if !named.path.is_empty() {
-            let found = named.find(thread, true);
-            self.of("look", &found);
-            self.missing = self.uses.last().cloned();
-        }
-    }
-
-    fn entry(&mut self, right: &str, found: &Found, makes: bool) {
-        let Some(directory) = self.directory(found) else { return };
-        self.uses.push(Use::new(right, directory));
-        if makes && !found.is_there() {
-            self.made = Some(found.shown.clone());
-        }
-    }
-
-    fn moved(&mut self, from: &Found, to: &Found, link: bool) {
-        let is_directory = from.kind() == Some(FileType::Directory);
-        let [removes, makes] =
-            if is_directory { ["remove_dir", "make_dir"] } else { ["remove_file", "make_reg"] };
-        if !link {
-            self.entry(removes, from, false);
-        }
-        self.entry(makes, to, false);
-        let places = [from, to].map(|found| self.directory(found));
-        if places[0] != places[1] {
-            self.uses.extend(places.into_iter().flatten().map(|place| Use::new("refer", place)));
-        }
-        // What takes its name is not what a grant of that name would open.
-        self.made = Some(to.shown.clone());
-    }
-
-    fn address(&mut self, thread: Pid, fd: i32, address: &Address, binds: bool) {
-        self.tries = !binds;
-        match address {
-            Address::Ip(address) => {
-                let word = match (socket_type(thread, fd), binds) {
-                    (Some(libc::SOCK_STREAM), true) => "bind_tcp",
-                    (Some(libc::SOCK_STREAM), false) => "connect_tcp",
-                    (Some(libc::SOCK_DGRAM), true) => "bind_udp",
-                    (Some(libc::SOCK_DGRAM), false) => "connect_send_udp",
-                    _ => return,
-                };
-                self.uses.push(Use::new(word, address.port().to_string()));
-            }
-            Address::Path(named) if binds => {
-                let found = named.find(thread, true);
-                self.entry("make_sock", &found, true);
-                // Sockets of that family come with it.
-                let directory = self.directory(&found);
-                self.uses.extend(
-                    directory.map(|directory| Use::new("resolve_unix", inside(Path::new(&directory)))),
-                );
-            }
-            Address::Path(named) => {
-                let found = named.find(thread, false);
-                self.of(if found.is_there() { "resolve_unix" } else { "missing_socket" }, &found);
-            }
-            Address::Abstract(name) => {
-                self.uses
-                    .push(Use::new("abstract_unix_socket", format!("@{}", String::from_utf8_lossy(name))));
-            }
-            Address::Other => {}
-        }
-    }
-
     /// What has no path and no address.
     fn other(&mut self, thread: Pid, name: &str, text: &str, call: &Call) {
         let used = match name {
             "memfd_create" => Use::new("memory_file", ""),
             "listen" => Use::new("listen", ""),
             "mmap" => {
-                let fd = Named { directory: call.arguments[4] as i32, path: Default::default() };
-                return self.of("map_executable", &fd.find(thread, false));
+                return self.of("map_executable", &Named::open(call.arguments[4] as i32).find(thread, false));
             }
             // Ports and paths are said later.
             "socket" if text.starts_with("socket(AF_INET") || text.starts_with("socket(AF_UNIX") => return,

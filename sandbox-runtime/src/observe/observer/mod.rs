@@ -13,18 +13,18 @@ mod call;
 mod judge;
 #[cfg(feature = "learn")]
 pub(crate) mod lesson;
+mod needs;
 mod path;
 mod probe;
 pub(crate) mod uses;
 
-pub(crate) use call::LOOKED_AT;
 pub(crate) use judge::Facts;
 
 use super::explain::{Format, Printer};
 use super::link::{Link, Wanted};
 use super::report::{Seen, Unseen, Writer};
+use crate::enforce::mark::NOTE;
 use crate::enforce::{REPORT, name_of_call, number_of_call, refusal};
-use crate::observe::here::NOTE;
 use crate::plan::{Capability, FilterPlan, Placement};
 use crate::sys::process::exit_now;
 use crate::sys::ptrace::{self, Call, Change, Stop, Trap};
@@ -35,6 +35,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
 use std::io;
 
 /// What an observer is told when it is forked. Descriptors: its end of the link, the memory of the report, the ruleset if
@@ -69,10 +70,8 @@ struct Observer {
     process: Option<i32>,
     /// Those whose calls are the library's for the moment.
     quiet: HashSet<Pid>,
-    /// The calls that were let pass and have not returned.
-    under_way: HashMap<Pid, Call>,
-    /// What those need that run another program, if they do.
-    executing: HashMap<Pid, Vec<usize>>,
+    /// The calls that were let pass and have not returned, with the grants that they need.
+    under_way: HashMap<Pid, (Call, Vec<usize>)>,
 }
 
 /// The life of an observer, in the process that was just forked.
@@ -83,7 +82,7 @@ pub(crate) fn run(task: Task, fds: Vec<OwnedFd>) -> ! {
     }) {
         Ok((mut observer, listener)) => {
             match listener {
-                None => observer.look_on(),
+                None => look_on(&mut observer),
                 Some(listener) => observer.answer(listener.as_fd()),
             }
             observer.summarise();
@@ -94,12 +93,17 @@ pub(crate) fn run(task: Task, fds: Vec<OwnedFd>) -> ! {
     }
 }
 
-fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<(Observer, Link)> {
+/// What every observer does first.
+fn settle_in(name: &CStr, fds: &[OwnedFd]) -> io::Result<()> {
     // So that Ctrl-C does not end it ahead of the observed.
     rustix::process::setsid()?;
     crate::sys::process::unblock_signals();
     crate::sys::process::close_all_but(&fds.iter().collect::<Vec<_>>())?;
-    rustix::thread::set_name(c"sandboxed-watch")?;
+    Ok(rustix::thread::set_name(name)?)
+}
+
+fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<(Observer, Link)> {
+    settle_in(c"sandboxed-watch", &fds)?;
     let mut fds = fds.into_iter();
     let mut take = || fds.next().ok_or(io::ErrorKind::UnexpectedEof);
     let (link, report) = (Link::new(take()?), take()?);
@@ -109,8 +113,8 @@ fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<(Observer, Link)> {
         None => None,
     };
     let report = Writer::new(&report)?;
-    let (quiet, under_way, executing) = (HashSet::new(), HashMap::new(), HashMap::new());
-    Ok((Observer { task, ruleset, report, printer, process: None, quiet, under_way, executing }, link))
+    let (quiet, under_way) = (HashSet::new(), HashMap::new());
+    Ok((Observer { task, ruleset, report, printer, process: None, quiet, under_way }, link))
 }
 
 impl Observer {
@@ -166,20 +170,29 @@ impl Observer {
             seccomp::refuse(listener, &asked, errno).unwrap_or_default();
         }
     }
+}
 
-    /// Until nobody is left to be observed.
-    fn look_on(&mut self) {
-        while let Some((thread, change)) = ptrace::wait() {
-            match change {
-                Change::Ended(_) => {
-                    self.under_way.remove(&thread);
-                    self.quiet.remove(&thread);
-                    self.executing.remove(&thread);
-                }
-                // One that was killed meanwhile is told of next.
-                Change::Stopped(stop) => self.stopped(thread, stop).unwrap_or_default(),
-            }
+/// Who is told of those that it traces.
+trait Tracer {
+    fn ended(&mut self, thread: Pid);
+    fn stopped(&mut self, thread: Pid, stop: Stop) -> rustix::io::Result<()>;
+}
+
+/// Until nobody is left to be observed.
+fn look_on(tracer: &mut impl Tracer) {
+    while let Some((thread, change)) = ptrace::wait() {
+        match change {
+            Change::Ended(_) => tracer.ended(thread),
+            // One that was killed meanwhile is told of next.
+            Change::Stopped(stop) => tracer.stopped(thread, stop).unwrap_or_default(),
         }
+    }
+}
+
+impl Tracer for Observer {
+    fn ended(&mut self, thread: Pid) {
+        self.under_way.remove(&thread);
+        self.quiet.remove(&thread);
     }
 
     fn stopped(&mut self, thread: Pid, stop: Stop) -> rustix::io::Result<()> {
@@ -189,35 +202,31 @@ impl Observer {
                 if name_of_call(call.number) == "prctl" {
                     self.noted(thread, &call);
                 } else {
-                    if name_of_call(call.number).starts_with("exec") {
-                        // When it has succeeded the path is gone.
-                        self.executing.insert(thread, self.used_by(thread, &call));
-                    }
-                    self.under_way.insert(thread, call);
+                    let used = self.used_by(thread, &call);
+                    self.under_way.insert(thread, (call, used));
                     return ptrace::go_on_until_return(thread);
                 }
             }
             Stop::Returned => {
-                let call = self.under_way.remove(&thread);
-                self.executing.remove(&thread);
-                match (call, ptrace::errno(thread)?) {
-                    (Some(call), Some(errno)) => {
-                        // Who answers is no matter of grants.
-                        let is_refused = matches!(errno, libc::EACCES | libc::EPERM);
-                        if name_of_call(call.number) == "connect" && !is_refused {
-                            self.succeeded(thread, call);
-                        }
-                        self.failed(thread, call, errno, false);
-                    }
-                    (Some(call), None) => self.succeeded(thread, call),
-                    (None, _) => {}
+                let Some((call, used)) = self.under_way.remove(&thread) else {
+                    return ptrace::go_on(thread, 0);
+                };
+                let errno = ptrace::errno(thread)?;
+                // Who answers is no matter of grants.
+                let is_answered = |errno| {
+                    name_of_call(call.number) == "connect" && !matches!(errno, libc::EACCES | libc::EPERM)
+                };
+                if errno.is_none_or(is_answered) {
+                    self.note_uses(used);
+                }
+                if let Some(errno) = errno {
+                    self.failed(thread, call, errno, false);
                 }
             }
             Stop::Exec => {
                 self.quiet.remove(&thread);
-                self.under_way.remove(&thread);
-                let used = self.executing.remove(&thread).unwrap_or_default();
-                used.into_iter().for_each(|grant| self.report.note_use(grant));
+                let (_, used) = self.under_way.remove(&thread).unzip();
+                self.note_uses(used.unwrap_or_default());
             }
             // The first thread's end is that of the program, whose parent is to see the summary before it.
             Stop::Exit if self.process == Some(thread.as_raw_pid()) => self.summarise(),
@@ -240,7 +249,9 @@ impl Observer {
         }
         ptrace::go_on(thread, 0)
     }
+}
 
+impl Observer {
     /// `newfstatat` of a worker that may name no path: made the `fstat` that it means where it names none, and refused
     /// otherwise.
     fn asked_of_file(&mut self, thread: Pid, call: Call) -> rustix::io::Result<()> {
@@ -254,11 +265,12 @@ impl Observer {
         ptrace::fail(thread, libc::EACCES)
     }
 
-    fn succeeded(&mut self, thread: Pid, call: Call) {
-        self.used_by(thread, &call).into_iter().for_each(|grant| self.report.note_use(grant));
+    fn note_uses(&mut self, used: Vec<usize>) {
+        used.into_iter().for_each(|grant| self.report.note_use(grant));
     }
 
-    /// The grants that a call needs.
+    /// The grants that a call needs. It is asked before the call: what it makes is not there, and where it runs another
+    /// program its path is.
     fn used_by(&self, thread: Pid, call: &Call) -> Vec<usize> {
         if self.task.grants.is_empty() {
             return Vec::new();
@@ -287,7 +299,7 @@ impl Observer {
 
     fn seen(&self, thread: Pid, call: &Call, errno: i32, by_filter: bool) -> Option<Seen> {
         let name = name_of_call(call.number);
-        if self.quiet.contains(&thread) || (!by_filter && !judge::may_be_refusal(name, errno)) {
+        if self.quiet.contains(&thread) || (!by_filter && !judge::is_looked_into(name, errno)) {
             return None;
         }
         let (facts, ruleset) = (&self.task.facts, self.ruleset.as_ref());

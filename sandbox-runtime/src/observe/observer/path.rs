@@ -1,5 +1,6 @@
 //! A path as the one who names it means it: from its own root, directory and descriptors.
 
+use crate::sys::process::process_of;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -24,16 +25,23 @@ pub(super) struct Found {
     pub(super) file: Result<OwnedFd, Errno>,
     /// The directory that has the entry, and its path.
     pub(super) parent: Option<(OwnedFd, PathBuf)>,
+    /// Whether it was looked for.
+    pub(super) is_sought: bool,
 }
 
 impl Named {
+    /// What a descriptor is open to.
+    pub(super) fn open(fd: i32) -> Named {
+        Named { directory: fd, path: OsString::new() }
+    }
+
     /// As it is written, from where it begins. Nothing is looked up: what a filter refused is looked for by nobody.
     pub(super) fn written(&self, thread: Pid) -> Found {
         let start =
             if self.path.as_bytes().starts_with(b"/") { None } else { path_of_link(&self.base(thread)) };
         let start = start.unwrap_or_else(|| PathBuf::from("/"));
         let shown = start.join(Path::new(&self.path).components().collect::<PathBuf>());
-        Found { shown: as_self(thread, shown), file: Err(Errno::NOENT), parent: None }
+        Found { shown: as_self(thread, shown), file: Err(Errno::NOENT), parent: None, is_sought: false }
     }
 
     /// Follows it, the last link too unless it is `bare`.
@@ -56,7 +64,7 @@ impl Named {
             Ok(file) if !bare => path_of(file).unwrap_or_else(literal),
             _ => literal(),
         };
-        Found { shown: as_self(thread, shown), file, parent }
+        Found { shown: as_self(thread, shown), file, parent, is_sought: true }
     }
 
     /// The magic link to where it begins.
@@ -102,12 +110,6 @@ fn as_self(thread: Pid, path: PathBuf) -> PathBuf {
     rest.strip_prefix(&process).map(|rest| below(rest, "self")).unwrap_or(path)
 }
 
-/// The process that a thread is of.
-pub(super) fn process_of(thread: Pid) -> Option<i32> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_pid())).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
-}
-
 fn reopen(link: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
 }
@@ -124,7 +126,8 @@ fn open_below(thread: Pid, base: &Path, path: &OsStr, flags: OFlags) -> Result<O
     rustix::fs::openat2(base, path, flags, Mode::empty(), within)
 }
 
-fn has_our_root(thread: Pid) -> bool {
+/// Whether a path leads it to where it leads us.
+pub(super) fn has_our_root(thread: Pid) -> bool {
     let thread = thread.as_raw_pid();
     let identity = |path: &str| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino)).ok();
     let is_same =
@@ -162,6 +165,11 @@ impl Found {
         self.file.is_ok()
     }
 
+    /// Whether it was looked for, and that it is not there could be seen.
+    pub(super) fn is_missing(&self) -> bool {
+        self.is_sought && matches!(self.file, Err(Errno::NOENT))
+    }
+
     pub(super) fn kind(&self) -> Option<FileType> {
         let file = self.file.as_ref().ok()?;
         rustix::fs::fstat(file).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
@@ -169,6 +177,9 @@ impl Found {
 
     /// Whether the kernel makes it up as it is asked, so that who asks matters.
     pub(super) fn is_in_proc(&self) -> bool {
+        if !self.is_sought {
+            return self.shown.starts_with("/proc");
+        }
         const PROC_SUPER_MAGIC: u64 = 0x9fa0;
         let on =
             |file: &OwnedFd| rustix::fs::fstatfs(file).is_ok_and(|fs| fs.f_type as u64 == PROC_SUPER_MAGIC);
@@ -182,6 +193,11 @@ impl Found {
     pub(super) fn place(&self) -> &Path {
         let above = || self.shown.parent().unwrap_or(&self.shown);
         self.parent.as_ref().map_or_else(above, |(_, path)| path)
+    }
+
+    /// The directory that a file has its grants from which comes to be as this is opened: itself, for one without a name.
+    pub(super) fn home(&self) -> &Path {
+        if self.is_there() { &self.shown } else { self.place() }
     }
 
     /// Opens it for real, in the sandbox of the observed; without effects on what is no file or directory, which are not

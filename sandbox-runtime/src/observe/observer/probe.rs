@@ -3,12 +3,13 @@
 
 use super::path::Found;
 use crate::enforce::Locks;
+use crate::policy::Access;
 use crate::sys::process::{Fork, exit_now, fork, wait_for};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 
 /// Leaves the rights that are lacking, where that can be found out.
-pub(super) fn narrow(rights: &mut Vec<&str>, found: &Found, ruleset: &OwnedFd) {
+pub(super) fn narrow(rights: &mut Vec<Access>, found: &Found, ruleset: &OwnedFd) {
     const READS: u8 = 1;
     const WRITES: u8 = 2;
     if rights.len() < 2 || !found.is_there() {
@@ -25,15 +26,15 @@ pub(super) fn narrow(rights: &mut Vec<&str>, found: &Found, ruleset: &OwnedFd) {
     let Some(may) = wait_for(pid).and_then(|code| u8::try_from(code).ok()).filter(|may| *may < 4) else {
         return;
     };
-    let is_allowed = |right: &str| match right {
-        "read_file" | "read_dir" => may & READS != 0,
-        "write_file" => may & WRITES != 0,
+    let is_allowed = |right: Access| match right {
+        Access::READ_FILE | Access::READ_DIR => may & READS != 0,
+        Access::WRITE_FILE => may & WRITES != 0,
         _ => false,
     };
-    let lacking: Vec<&str> = rights.iter().copied().filter(|right| !is_allowed(right)).collect();
+    let lacking: Vec<Access> = rights.iter().copied().filter(|right| !is_allowed(*right)).collect();
     // Not truncating, if it is opened for neither.
-    let lacking = match lacking.iter().any(|right| *right != "truncate") {
-        true => lacking.into_iter().filter(|right| *right != "truncate").collect(),
+    let lacking = match lacking.iter().any(|right| *right != Access::TRUNCATE) {
+        true => lacking.into_iter().filter(|right| *right != Access::TRUNCATE).collect(),
         false => lacking,
     };
     if !lacking.is_empty() {

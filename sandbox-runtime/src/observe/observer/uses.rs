@@ -3,7 +3,8 @@
 //! A grant that no call needed can be left out, as far as these calls go. It is a hint for people, not enforcement, so
 //! here paths are compared.
 
-use super::call::{Address, Ask};
+use super::call::Ask;
+use super::needs::{Need, needs};
 use crate::plan::{Placement, Plan};
 use crate::policy::{Access, Allow, NetAccess, Policy};
 use rustix::process::Pid;
@@ -42,7 +43,7 @@ pub(crate) fn grants(plan: &Plan, policy: &Policy) -> Vec<Grant> {
     let ports = ruleset.flat_map(|ruleset| &ruleset.ports).map(|rule| {
         let (first, last) = (rule.ports.start(), rule.ports.end());
         let ports = if first == last { first.to_string() } else { format!("{first}..={last}") };
-        let text = format!("{} = {ports}", key(rule.access));
+        let text = format!("{} = {ports}", rule.access.key());
         Grant { text, what: What::Port(rule.access, rule.ports.clone()) }
     });
     let allowed = policy
@@ -51,133 +52,66 @@ pub(crate) fn grants(plan: &Plan, policy: &Policy) -> Vec<Grant> {
     paths.chain(ports).chain(allowed).collect()
 }
 
-const fn key(access: NetAccess) -> &'static str {
-    match access {
-        NetAccess::BindTcp => "tcp_bind",
-        NetAccess::ConnectTcp => "tcp_connect",
-        NetAccess::BindUdp => "udp_bind",
-        NetAccess::ConnectSendUdp => "udp_connect",
-    }
-}
-
-/// Which of them a call needed that is about to be made, or has succeeded.
+/// Which of them a call needs that is about to be made.
 pub(super) fn used_by(thread: Pid, placement: Placement, ask: &Ask, grants: &[Grant]) -> Vec<usize> {
-    let needs = needs(thread, placement, ask);
-    let is_used = |grant: &&Grant| needs.iter().any(|need| grant.what.is_for(need));
+    let needs = needs(thread, ask, |named, bare| named.find(thread, bare));
+    let is_used = |grant: &&Grant| needs.iter().any(|need| grant.what.is_for(need, placement));
     let used = grants.iter().enumerate().filter(|(_, grant)| is_used(grant));
     used.map(|(index, _)| index).collect()
 }
 
-/// What a call needs.
-enum Need {
-    Path(PathBuf, Access),
-    Port(bool, u16),
-    Allow(Allow),
-}
-
-fn needs(thread: Pid, placement: Placement, ask: &Ask) -> Vec<Need> {
-    let parent = |path: PathBuf| path.parent().map_or(path.clone(), Path::to_owned);
-    let found = |named: &super::path::Named| named.find(thread, false);
-    let entry =
-        |named: &super::path::Named, rights| vec![Need::Path(parent(named.find(thread, true).shown), rights)];
-    match ask {
-        Ask::Open(named, flags) => {
-            let found = found(named);
-            let access = match flags & libc::O_ACCMODE {
-                libc::O_RDONLY => Access::READ,
-                libc::O_WRONLY => Access::WRITE_FILE,
-                _ => Access::READ | Access::WRITE_FILE,
-            };
-            let truncates = if flags & libc::O_TRUNC != 0 { Access::TRUNCATE } else { Access::NONE };
-            let makes = flags & libc::O_CREAT != 0;
-            let made = makes.then(|| Need::Path(parent(found.shown.clone()), Access::MAKE_REG));
-            made.into_iter().chain([Need::Path(found.shown, access | truncates)]).collect()
-        }
-        Ask::Execute(named) => vec![Need::Path(found(named).shown, Access::EXECUTE)],
-        Ask::Make(named, right) | Ask::Remove(named, right) => entry(named, right_named(right)),
-        Ask::Move { from, to, .. } => [
-            entry(from, Access::REMOVE_FILE | Access::REMOVE_DIR | Access::REFER),
-            entry(to, Access::MAKE_REG | Access::MAKE_DIR | Access::REFER),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
-        Ask::Truncate(named) => vec![Need::Path(found(named).shown, Access::TRUNCATE)],
-        // Without a grant of files no path may be named by a worker at all.
-        Ask::Look(named) if placement == Placement::Process => {
-            vec![Need::Path(found(named).shown, Access::READ)]
-        }
-        Ask::Look(_) | Ask::Trace(_) => Vec::new(),
-        Ask::Metadata(_) => vec![Need::Allow(Allow::Metadata)],
-        Ask::Ioctl(fd, _) => {
-            let named = super::path::Named { directory: *fd, path: Default::default() };
-            vec![Need::Path(found(&named).shown, Access::IOCTL_DEV)]
-        }
-        Ask::Bind(_, address) => addressed(thread, address, true),
-        Ask::Connect(_, address) | Ask::Send(_, address) => addressed(thread, address, false),
-        Ask::Signal(_) => vec![Need::Allow(Allow::Signal)],
-        Ask::Other(text) if text.starts_with("socket(AF_INET") && text.ends_with("SOCK_DGRAM)") => {
-            vec![Need::Allow(Allow::Udp)]
-        }
-        Ask::Other(_) | Ask::Unread(_) => Vec::new(),
-    }
-}
-
-fn addressed(thread: Pid, address: &Address, binds: bool) -> Vec<Need> {
-    match address {
-        Address::Ip(address) => vec![Need::Port(binds, address.port())],
-        Address::Path(named) if binds => {
-            let found = named.find(thread, true);
-            found
-                .shown
-                .parent()
-                .map(|parent| Need::Path(parent.into(), Access::MAKE_SOCK))
-                .into_iter()
-                .collect()
-        }
-        Address::Path(named) => vec![Need::Path(named.find(thread, false).shown, Access::RESOLVE_UNIX)],
-        Address::Abstract(_) => vec![Need::Allow(Allow::AbstractUnixSocket)],
-        Address::Other => Vec::new(),
-    }
-}
-
-fn right_named(name: &str) -> Access {
-    let right = Access::ALL.iter().find(|(_, known, _)| *known == name);
-    right.map_or(Access::NONE, |(right, ..)| *right)
-}
-
 impl What {
-    fn is_for(&self, need: &Need) -> bool {
+    fn is_for(&self, need: &Need, placement: Placement) -> bool {
         match (self, need) {
-            (What::Path(path, rights), Need::Path(used, needed)) => {
-                let common =
-                    Access::ALL.iter().any(|(right, ..)| rights.contains(*right) && needed.contains(*right));
-                used.starts_with(path) && common
+            (What::Path(path, rights), Need::File(..) | Need::New(..) | Need::Entry(..)) => {
+                need.right().is_some_and(|right| rights.contains(right)) && is_below(need, path)
             }
-            (What::Port(access, ports), Need::Port(binds, port)) => {
-                matches!(access, NetAccess::BindTcp | NetAccess::BindUdp) == *binds && ports.contains(port)
+            // Without a grant of files no path may be named by a worker at all.
+            (What::Path(path, rights), Need::Look(_)) if placement == Placement::Process => {
+                !(*rights & Access::READ).is_empty() && is_below(need, path)
             }
-            (What::Allow(allow), Need::Allow(needed)) => allow == needed,
+            (What::Port(access, ports), Need::Port(needed, address)) => {
+                Some(*access) == *needed && ports.contains(&address.port())
+            }
+            (What::Allow(Allow::Metadata), Need::Metadata(_))
+            | (What::Allow(Allow::AbstractUnixSocket), Need::Abstract(_))
+            | (What::Allow(Allow::Signal), Need::Signal(_)) => true,
+            (What::Allow(Allow::Udp), Need::Other(text)) => {
+                text.starts_with("socket(AF_INET") && text.ends_with("SOCK_DGRAM)")
+            }
             _ => false,
         }
     }
 }
 
+fn is_below(need: &Need, path: &Path) -> bool {
+    need.place().is_some_and(|place| place.starts_with(path))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::path::Found;
     use super::*;
+    use rustix::io::Errno;
 
     #[test]
     fn a_grant_is_for_what_is_below_it_and_needs_its_right() {
         let read = What::Path("/usr".into(), Access::READ);
-        let need = |path: &str, rights| Need::Path(path.into(), rights);
-        assert!(read.is_for(&need("/usr/share/x", Access::READ_FILE)));
-        assert!(read.is_for(&need("/usr", Access::READ)));
-        assert!(!read.is_for(&need("/usr/share/x", Access::WRITE_FILE)));
-        assert!(!read.is_for(&need("/usrx", Access::READ_FILE)));
+        let is_for = |path: &str, right| {
+            let found = Found { shown: path.into(), file: Err(Errno::NOENT), parent: None, is_sought: true };
+            read.is_for(&Need::File(right, found.into()), Placement::Thread)
+        };
+        assert!(is_for("/usr/share/x", Access::READ_FILE));
+        assert!(is_for("/usr", Access::READ_DIR));
+        assert!(!is_for("/usr/share/x", Access::WRITE_FILE));
+        assert!(!is_for("/usrx", Access::READ_FILE));
         let port = What::Port(NetAccess::ConnectTcp, 80..=90);
-        assert!(port.is_for(&Need::Port(false, 85)) && !port.is_for(&Need::Port(true, 85)));
-        assert!(!port.is_for(&Need::Port(false, 91)));
+        let is_for = |access, number| {
+            let address = ([127, 0, 0, 1], number).into();
+            port.is_for(&Need::Port(Some(access), address), Placement::Thread)
+        };
+        assert!(is_for(NetAccess::ConnectTcp, 85) && !is_for(NetAccess::BindTcp, 85));
+        assert!(!is_for(NetAccess::ConnectTcp, 91) && !is_for(NetAccess::ConnectSendUdp, 85));
     }
 
     #[test]
