@@ -45,8 +45,8 @@ impl Children {
         pids.into_iter().filter(|pid| !is_known(*pid)).for_each(kill);
     }
 
-    /// Ends all of them but those to `wait_for`, and this process. They die with it anyway (`PR_SET_PDEATHSIG`), but what they started comes to
-    /// us, their subreaper, only when they are gone.
+    /// Ends all of them but those to `wait_for`, and this process. They die with it anyway (`PR_SET_PDEATHSIG`), but what
+    /// they started comes to us, their subreaper, only when they are gone.
     pub(super) fn end(&self, known: impl Iterator<Item = Pid>, wait_for: impl Fn(Pid) -> bool) -> ! {
         known.for_each(kill);
         // Without the list what is left cannot be named, nor waited for.
