@@ -86,6 +86,7 @@ fn lines_of_json() {
     let lines: Vec<Value> = stderr(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let [denial, summary] = &lines[..] else { panic!("{lines:?}") };
     let of = |name: &str| &denial[name];
+    assert_eq!(of("sandboxed"), "denial");
     assert_eq!(
         (of("function"), of("operation"), of("errno")),
         (&"in_process::main".into(), &"read_file".into(), &13.into())
