@@ -196,7 +196,7 @@ impl Observer {
             },
             Stop::Signal(signal) => return ptrace::go_on(thread, signal),
             Stop::Group => return ptrace::stay_stopped(thread),
-            Stop::Born => {}
+            Stop::Begins | Stop::Born | Stop::Other => {}
         }
         ptrace::go_on(thread, 0)
     }
