@@ -258,6 +258,36 @@ fn a_body_that_logs_for_ever_times_out() {
 }
 
 #[sandboxed]
+fn logs_a_flood(records: usize, length: usize) -> Result<(), sandboxed::Error> {
+    let message = "x".repeat(length);
+    (0..records).for_each(|_| log::error!("{message}"));
+    Ok(())
+}
+
+/// The rest is counted, and the host says so itself; the next call has as much again.
+#[test]
+fn a_flood_of_records_is_bounded() {
+    in_child("a_flood_of_records_is_bounded", || {
+        collect(LevelFilter::Info);
+        const RECORDS: usize = 700;
+        for _ in 0..2 {
+            logs_a_flood(RECORDS, 32 << 10).unwrap();
+            let mut told = std::mem::take(&mut *TOLD.lock().unwrap());
+            let rest = told.pop().unwrap();
+            let length: usize = told.iter().map(|record| record.message.len()).sum();
+            assert!((15 << 20..=16 << 20).contains(&length), "{length} bytes");
+            let left_out = RECORDS - told.len();
+            let said = format!(
+                "{left_out} records of a call of `events::logs_a_flood` were left out: 16 MiB are the most"
+            );
+            assert_eq!((rest.level, rest.message, rest.fields), (Some(Level::Warn), said, Vec::new()));
+        }
+        logs_a_flood(400, 32 << 10).unwrap();
+        assert_eq!(messages().len(), 400);
+    });
+}
+
+#[sandboxed]
 fn logs_much(message: &str) -> Result<(), sandboxed::Error> {
     log::info!(target: message, "{message}");
     Ok(())

@@ -388,4 +388,48 @@ mod with_the_feature {
             "#[sandboxed(timeout = \"300ms\", read = \"/etc/hosts\")]"
         );
     }
+
+    struct Panics;
+
+    impl log::Log for Panics {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, _: &log::Record<'_>) {
+            panic!("as it is wanted");
+        }
+
+        fn flush(&self) {}
+    }
+
+    #[sandboxed]
+    fn logs() -> Result<(), Error> {
+        log::error!("a record");
+        Ok(())
+    }
+
+    #[sandboxed(in_place, thread_sync = "signal")]
+    fn goes_on() -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// It panics in the midst of what is the library's, which ends there.
+    #[test]
+    fn what_a_program_does_after_its_logger_panicked_is_learned() {
+        const NAME: &str = "with_the_feature::what_a_program_does_after_its_logger_panicked_is_learned";
+        if is_rerun(NAME) {
+            goes_on().unwrap();
+            log::set_logger(&Panics).unwrap();
+            log::set_max_level(log::LevelFilter::Error);
+            std::panic::catch_unwind(logs).unwrap_err();
+            return drop(fs::read("/etc/hosts").unwrap());
+        }
+        let directory = directory();
+        let file = directory.path().join("policy.toml");
+        learn(NAME, &file);
+        let table = table(&file);
+        let seen = &of(&table, "goes_on").unwrap()["seen"];
+        assert_eq!(seen["read_file /etc/hosts"].as_integer(), Some(1), "{seen}");
+    }
 }

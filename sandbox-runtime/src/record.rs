@@ -1,7 +1,8 @@
 //! What a body logs, on its way to the host's own logger.
 //!
 //! A worker waits until the host has passed a record on, so that records, what it prints and its end arrive in the order
-//! in which they were made; and so that no flood of them is ahead of the host.
+//! in which they were made; and so that no flood of them is ahead of the host. What one call may have said is bounded: see
+//! [`Said`].
 
 #[cfg(feature = "tracing")]
 pub(crate) mod tracing;
@@ -123,8 +124,15 @@ impl Record {
         }
     }
 
+    /// Of all its text, in bytes.
+    fn length(&self) -> usize {
+        let fields = self.fields.iter().flat_map(|(key, value)| [key, value]);
+        let texts = [&self.target, &self.message].into_iter().chain(&self.file).chain(&self.module);
+        texts.chain(fields).map(String::len).sum()
+    }
+
     /// Passes it on, in the host.
-    pub(crate) fn tell(&self, function: &'static str) {
+    fn tell(&self, function: &'static str) {
         match self.facade {
             Facade::Log => self.tell_log(function),
             Facade::Tracing => tracing::tell(self, function),
@@ -148,6 +156,46 @@ impl Record {
                 .args(format_args!("{}", self.message))
                 .build(),
         );
+    }
+}
+
+/// How much the records of one call may take, in bytes of text.
+const MOST: usize = 16 << 20;
+/// What a logger adds to each: a time, a level, a line's end.
+const ADDED: usize = 128;
+
+/// What the body of one call has said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    function: &'static str,
+    length: usize,
+    left_out: u64,
+}
+
+impl Said {
+    pub(crate) fn of(function: &'static str) -> Said {
+        Said { function, length: 0, left_out: 0 }
+    }
+
+    /// Passes a record on, in the host, unless there were too many.
+    pub(crate) fn tell(&mut self, record: &Record) {
+        self.length = self.length.saturating_add(record.length() + ADDED);
+        match self.length <= MOST {
+            true => record.tell(self.function),
+            false => self.left_out += 1,
+        }
+    }
+
+    /// When the call is over: says how many were left out.
+    pub(crate) fn end(&self) {
+        if self.left_out > 0 {
+            log::warn!(
+                "{} records of a call of `{}` were left out: {} MiB are the most",
+                self.left_out,
+                self.function,
+                MOST >> 20
+            );
+        }
     }
 }
 
@@ -278,6 +326,18 @@ mod tests {
         forged.fields.push((FUNCTION.into(), "another::function".into()));
         let told = Record::decode(&postcard::to_allocvec(&forged).unwrap()).unwrap();
         assert_eq!(told.fields, [("a".into(), "a".into())]);
+    }
+
+    /// Also of such that say nothing.
+    #[test]
+    fn a_flood_is_left_out() {
+        for (text, most) in [("", MOST / ADDED), (&*"x".repeat(1 << 10), MOST / (6 * 1024 + ADDED))] {
+            let mut said = Said::of("a::function");
+            (0..most).for_each(|_| said.tell(&record(text, 1)));
+            assert_eq!(said.left_out, 0);
+            (0..10).for_each(|_| said.tell(&record(text, 1)));
+            assert_eq!(said.left_out, 10);
+        }
     }
 
     #[test]

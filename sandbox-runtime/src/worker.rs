@@ -153,6 +153,9 @@ impl Prepared {
             namespaces: setup.namespaces.clone(),
             capabilities: setup.capabilities.clone(),
         };
+        if locks.is_unenforced() && !cfg!(feature = "learn") {
+            return Err(Refusal::of("it is to run unenforced, which takes the feature `learn`"));
+        }
         if setup.reporting.is_some() {
             let [link] = <[OwnedFd; 1]>::try_from(take(1)?)
                 .map_err(|_| Refusal::of("what leads to the observer is missing"))?;
@@ -643,4 +646,28 @@ fn send_note(mut message: String, Place { location, frames }: Place) {
 pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "Box<dyn Any>".to_owned())
+}
+
+#[cfg(all(test, not(feature = "learn")))]
+mod tests {
+    use super::*;
+    use crate::plan::{Placement, plan};
+    use crate::policy::Policy;
+
+    /// Whatever a host asks for. The twin, which is enforced, goes on to what else is missing here.
+    #[test]
+    fn without_the_feature_no_worker_runs_unenforced() {
+        let plan = plan(&Policy::new(), Placement::Process, crate::kernel()).unwrap();
+        let locks = Locks::of_filter(&plan);
+        let Locks { filter, reporting, .. } = locks;
+        assert!(filter.is_some() && reporting.is_some());
+        for (filter, why) in [
+            (None, "it is to run unenforced, which takes the feature `learn`"),
+            (filter, "a descriptor of the host's message is missing"),
+        ] {
+            let setup = Setup { filter, reporting: reporting.clone(), ..Setup::default() };
+            let prepared = Prepared::new(setup, VecDeque::new(), rustix::process::getpid());
+            assert_eq!(prepared.locks.err().unwrap().what, why);
+        }
+    }
 }

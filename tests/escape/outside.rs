@@ -6,6 +6,7 @@ use crate::sys;
 use crate::world::World;
 use rustix::pipe::{PipeFlags, pipe_with};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
@@ -63,28 +64,33 @@ pub fn serve() -> bool {
 }
 
 fn in_child(index: usize, how: How, world: &World) -> Found {
-    let (mut from, to): (std::fs::File, std::fs::File) = {
+    let pipe = || -> (File, File) {
         let (from, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
         (from.into(), to.into())
     };
+    let [(mut answer, to), (mut said, stderr)] = [pipe(), pipe()];
     let child = sys::fork(|| {
-        // What it does to its group, terminal or streams stays with it; what it prints is no answer, but if it panics.
+        // What it does to its group, terminal or streams stays with it; what it prints is no answer.
         rustix::process::setsid().unwrap();
         let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
         sys::replace(0, &null);
         sys::replace(1, &null);
-        sys::replace(2, &to);
+        sys::replace(2, &stderr);
         let found = attempt::alone(&crate::attempts()[index], world, how);
         serde_json::to_writer(&to, &found).unwrap();
     });
-    drop(to);
+    drop((to, stderr));
     let status = sys::wait_for(child);
-    let mut text = String::new();
     // What it left behind may keep the other end: then there is no end, but all that there is.
-    let read = from.read_to_string(&mut text);
-    match (status.signal(), serde_json::from_str(&text)) {
+    let all = |from: &mut File| {
+        let mut text = String::new();
+        let read = from.read_to_string(&mut text);
+        (text, read)
+    };
+    let ((answer, read), (said, _)) = (all(&mut answer), all(&mut said));
+    match (status.signal(), serde_json::from_str(&answer)) {
         (Some(signal), _) => Found::Signal(signal),
         (None, Ok(found)) => found,
-        (None, Err(_)) => Found::Broken(format!("{status}, {read:?}: {text}")),
+        (None, Err(_)) => Found::Broken(format!("{status}, {read:?}: {answer}{said}")),
     }
 }

@@ -36,6 +36,12 @@ fn forkserver() -> i32 {
     processes::forkserver_of(template())
 }
 
+/// What a function's second call opens ahead of others, which is kept, is there by now.
+fn warmed_up_forkserver() -> Process {
+    forkserver();
+    Process::of(forkserver())
+}
+
 /// Looks at what it is told.
 struct Look;
 
@@ -132,7 +138,7 @@ fn every_attack_ends_as_an_error_or_a_value() {
     in_child("every_attack_ends_as_an_error_or_a_value", || {
         sandboxed::set_frame_limit(LIMIT as u64);
         look_at_records();
-        let server = Process::of(forkserver());
+        let server = warmed_up_forkserver();
         run_one_of_each(&attacks());
         let before = Holdings::of(&server);
         let resident = most_resident();
@@ -177,7 +183,7 @@ fn many_attacks_leave_nothing_behind() {
         sandboxed::set_frame_limit(LIMIT as u64);
         look_at_records();
         let (slow, quick): (Vec<_>, Vec<_>) = attacks().into_iter().partition(Attack::is_slow);
-        let server = Process::of(forkserver());
+        let server = warmed_up_forkserver();
         // What comes with the first calls stays: buffers, the symbols of a backtrace. And after slow
         // ones, of which large blocks were freed, glibc keeps blocks of the quick ones in its heap.
         quick.iter().for_each(run);

@@ -5,10 +5,14 @@ mod assertions;
 mod barred;
 #[path = "../support/container.rs"]
 mod container;
+#[path = "../support/processes.rs"]
+mod processes;
 #[path = "../support/raw.rs"]
 mod raw;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/sys.rs"]
+mod sys;
 mod table;
 
 use sandboxed::{By, Denial, Error, Object, observe, sandboxed};
@@ -315,6 +319,46 @@ fn a_program_is_observed_from_then_on() {
         std::fs::read_dir("/usr").unwrap();
         assert_eq!(open_twice(Path::new("/etc/hosts")).unwrap(), Some(libc::EACCES));
     });
+}
+
+struct Panics;
+
+impl log::Log for Panics {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, _: &log::Record<'_>) {
+        panic!("as it is wanted");
+    }
+
+    fn flush(&self) {}
+}
+
+#[sandboxed(read = "/usr")]
+fn logs() -> Result<(), Error> {
+    log::error!("a record");
+    Ok(())
+}
+
+/// It panics in the midst of what is ours, which ends there.
+#[test]
+fn what_a_program_does_after_its_logger_panicked_is_seen() {
+    const NAME: &str = "what_a_program_does_after_its_logger_panicked_is_seen";
+    if processes::is_rerun(NAME) {
+        restrict().unwrap();
+        log::set_logger(&Panics).unwrap();
+        log::set_max_level(log::LevelFilter::Error);
+        std::panic::catch_unwind(logs).unwrap_err();
+        assert_eq!(support::errno(std::fs::read("/etc/hosts")), libc::EACCES);
+        return;
+    }
+    let mut command = processes::rerun(&std::env::current_exe().unwrap(), NAME);
+    let output = command.env("SANDBOXED_EXPLAIN", "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let denial = "sandboxed: `observe::restrict` may not read_file /etc/hosts (EACCES, Landlock)\n";
+    assert_eq!(said.matches(denial).count(), 1, "{said}");
 }
 
 #[sandboxed::test(read = "/usr", expect_no_denials)]

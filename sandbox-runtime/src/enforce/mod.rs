@@ -129,9 +129,19 @@ impl Locks {
         }
     }
 
-    /// Whether it is made to be learned from: it must be seen, since it refuses nothing.
+    /// Whether it is made to be learned from: it must be seen, since it refuses nothing. Without the feature a worker
+    /// refuses to run under it.
     pub(crate) fn is_unenforced(&self) -> bool {
         self.filter.is_none() && self.reporting.is_some()
+    }
+
+    /// For tests: the filters of a plan alone.
+    #[cfg(all(test, not(feature = "learn")))]
+    pub(crate) fn of_filter(plan: &Plan) -> Locks {
+        let filter = plan.filter.as_ref().map(Filter::of);
+        let reporting = plan.filter.as_ref().map(Reporting::of);
+        let capabilities = Vec::new();
+        Locks { ruleset: None, recipe: None, filter, reporting, namespaces: None, capabilities }
     }
 
     /// Makes the ruleset where that is still to be done.

@@ -1,10 +1,12 @@
 //! The children of a forkserver or a template: their end, and what they leave behind.
 
 use crate::sys::process::{self, Ended};
+use crate::worker::PANICKED;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub(super) struct Children {
     /// Readable when a child has ended.
@@ -45,8 +47,8 @@ impl Children {
         pids.into_iter().filter(|pid| !is_known(*pid)).for_each(kill);
     }
 
-    /// Ends all of them but those to `wait_for`, and this process. They die with it anyway (`PR_SET_PDEATHSIG`), but what they started comes to
-    /// us, their subreaper, only when they are gone.
+    /// Ends all of them but those to `wait_for`, and this process. They die with it anyway (`PR_SET_PDEATHSIG`), but what
+    /// they started comes to us, their subreaper, only when they are gone.
     pub(super) fn end(&self, known: impl Iterator<Item = Pid>, wait_for: impl Fn(Pid) -> bool) -> ! {
         known.for_each(kill);
         // Without the list what is left cannot be named, nor waited for.
@@ -61,6 +63,14 @@ impl AsFd for Children {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.signal.as_fd()
     }
+}
+
+/// The life of a child that was just forked. A panic in it must not unwind into what its parent was about.
+pub(super) fn live(life: impl FnOnce()) -> ! {
+    let lived = catch_unwind(AssertUnwindSafe(life));
+    // To drop what a panic carries is to run more of its code.
+    std::mem::forget(lived);
+    process::exit_now(PANICKED)
 }
 
 /// One that ended meanwhile needs no killing.
@@ -83,4 +93,26 @@ fn pids(list: &OwnedFd) -> Vec<Pid> {
     };
     let text = String::from_utf8_lossy(text);
     text.split_ascii_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// In a process of its own, which would go on as the harness does if the panic came to it.
+    #[test]
+    fn a_panic_of_a_child_ends_it() {
+        const NAME: &str = "forkserver::children::tests::a_panic_of_a_child_ends_it";
+        const IS_CHILD: &str = "SANDBOXED_TEST_CHILD";
+        if std::env::var_os(IS_CHILD).is_some_and(|child| child == NAME) {
+            live(|| panic!("as it is wanted"));
+        }
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", NAME, "--nocapture", "--test-threads=1"]).env(IS_CHILD, NAME);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(PANICKED), "{output:?}");
+        let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        assert!(stderr.contains("as it is wanted") && !stdout.contains("test result"), "{output:?}");
+    }
 }

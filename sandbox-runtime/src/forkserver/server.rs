@@ -1,6 +1,6 @@
 //! The forkserver at work: forks a template for each kind of worker, which goes on by itself, and ends with its host.
 
-use super::children::{Children, kill};
+use super::children::{Children, kill, live};
 use super::message::{self, Request, Restricted};
 use crate::enforce::Locks;
 use crate::observe::observer;
@@ -109,13 +109,13 @@ impl<'a> Server<'a> {
             Task::Learner(..) => true,
         };
         match process::fork() {
-            Ok(Fork::Child) => match task {
+            Ok(Fork::Child) => live(|| match task {
                 Task::Template(setup, fds) => super::template::run(*setup, fds, here, self.processors),
                 Task::Probe(answer) => crate::worker::probe(answer, here),
                 Task::Observer(task, fds) => observer::run(task, fds),
                 #[cfg(feature = "learn")]
                 Task::Learner(task, fds) => observer::lesson::run(task, fds),
-            },
+            }),
             Ok(Fork::Parent(pid)) if outlives_us => drop(self.observers.insert(pid)),
             Ok(Fork::Parent(pid)) => drop(self.known.insert(pid)),
             Err(_) => {}

@@ -5,7 +5,7 @@
 //! process each does for itself: a layer of Landlock, since siblings in one domain may signal and trace each other, and
 //! the pins of the filter.
 
-use super::children::{Children, kill};
+use super::children::{Children, kill, live};
 use super::message::{self, End, Report, TemplateRequest};
 use super::stock::Stock;
 use super::watch::Watch;
@@ -177,7 +177,9 @@ impl Template {
         // A child does not have the slots.
         let (here, turn) = (rustix::process::getpid(), slot.turn());
         match process::fork() {
-            Ok(Fork::Child) => worker::run(&lane.openings, &mut self.prepared, turn, lane.at_hand, here),
+            Ok(Fork::Child) => {
+                live(|| worker::run(&lane.openings, &mut self.prepared, turn, lane.at_hand, here))
+            }
             Ok(Fork::Parent(pid)) => {
                 let watch = Watch::new(self.prepared.limits().cpu, self.processors);
                 lane.worker =

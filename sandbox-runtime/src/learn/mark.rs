@@ -46,8 +46,14 @@ pub(crate) fn end() {
 
 /// Does what the library does by itself, in the midst of a body that is learned from.
 pub(crate) fn unlearned<R>(work: impl FnOnce() -> R) -> R {
+    /// Ends it where `work` panics too, as a logger of the program's may.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            end();
+        }
+    }
     begin(NOBODY);
-    let result = work();
-    end();
-    result
+    let _end = End;
+    work()
 }

@@ -101,9 +101,11 @@ fn without_grants(policy: &Policy) -> Policy {
 }
 
 /// What an attribute says beside grants, in its words.
-fn kept(placement: Placement, policy: &Policy) -> String {
+fn kept(function: &Function, placement: Placement, policy: &Policy) -> String {
     let mut policy = without_grants(policy);
-    let word = match (placement, policy.is_program) {
+    // Under `policy = EXPR` that of `fn main` need not be one for a program.
+    let is_main = policy.is_program || function.name.ends_with("::main");
+    let word = match (placement, is_main) {
         (Placement::InPlace, true) | (Placement::Process, false) => None,
         _ => Some(placement.word().to_owned()),
     };
@@ -157,7 +159,7 @@ impl Lesson {
         let task = Task {
             function: index_of(function),
             placement,
-            keep: kept(placement, policy),
+            keep: kept(function, placement, policy),
             facts: Facts {
                 abi: server.kernel().abi,
                 temporary: std::env::temp_dir(),

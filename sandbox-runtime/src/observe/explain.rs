@@ -38,7 +38,7 @@ impl Format {
     pub(super) fn denial(self, denial: &Denial) -> String {
         match self {
             Format::Text { .. } if denial.by == By::Missing => String::new(),
-            Format::Json => json(denial),
+            Format::Json => Line::Denial(denial).text(),
             Format::Text { colour: false } => format!("sandboxed: {denial}\n"),
             Format::Text { colour: true } => coloured(&format!("sandboxed: {denial}\n")),
         }
@@ -47,10 +47,7 @@ impl Format {
     /// The name that the kernel's records have for a sandbox.
     pub(super) fn sandbox(self, function: &str, name: &str) -> String {
         match self {
-            Format::Json => {
-                let line = serde_json::json!({ "sandboxed": "sandbox", "function": function, "name": name });
-                format!("{line}\n")
-            }
+            Format::Json => Line::Sandbox { function, name }.text(),
             Format::Text { .. } => format!("sandboxed: the sandbox of `{function}` was {name}\n"),
         }
     }
@@ -58,12 +55,7 @@ impl Format {
     /// What cannot be seen of a function.
     pub(super) fn unseen(self, function: &str, unseen: &Unseen) -> String {
         match self {
-            Format::Json => {
-                let Unseen { but_filter, why } = unseen;
-                let unseen = if *but_filter { "all but the filter" } else { "all" };
-                let line = serde_json::json!({ "sandboxed": "unseen", "function": function, "unseen": unseen, "why": why });
-                format!("{line}\n")
-            }
+            Format::Json => Line::Unseen { function, unseen }.text(),
             Format::Text { .. } => format!("sandboxed: `{function}` {unseen}\n"),
         }
     }
@@ -80,8 +72,7 @@ impl Format {
         }
         let total: u64 = denials.iter().map(|denial| denial.count).sum();
         if self == Format::Json {
-            let different = denials.len();
-            return format!("{{\"sandboxed\":\"summary\",\"denials\":{total},\"different\":{different}}}\n");
+            return Line::Summary { denials: total, different: denials.len() }.text();
         }
         let plural = if total == 1 { "" } else { "s" };
         text += &format!("sandboxed: {total} denial{plural}, {} different:\n", denials.len());
@@ -130,9 +121,30 @@ fn coloured(text: &str) -> String {
     text.lines().enumerate().map(line).collect()
 }
 
-/// One line; the names are those of [`Denial`]'s fields.
-fn json(denial: &Denial) -> String {
-    serde_json::to_string(denial).map_or_else(|_| String::new(), |line| line + "\n")
+/// A line of JSON. What it is about comes first, by which whoever collects lines of many kinds tells ours.
+#[derive(Serialize)]
+#[serde(tag = "sandboxed", rename_all = "snake_case")]
+enum Line<'a> {
+    Denial(&'a Denial),
+    Sandbox {
+        function: &'a str,
+        name: &'a str,
+    },
+    Unseen {
+        function: &'a str,
+        #[serde(flatten)]
+        unseen: &'a Unseen,
+    },
+    Summary {
+        denials: u64,
+        different: usize,
+    },
+}
+
+impl Line<'_> {
+    fn text(&self) -> String {
+        serde_json::to_string(self).map_or_else(|_| String::new(), |line| line + "\n")
+    }
 }
 
 /// Prints to a descriptor.
@@ -227,5 +239,29 @@ mod tests {
         assert_eq!(TEXT.summary(&both), text);
         let json = "{\"sandboxed\":\"summary\",\"denials\":1,\"different\":1}\n";
         assert_eq!(Format::Json.summary(&both), json);
+    }
+
+    #[test]
+    fn a_line_of_json_begins_with_what_it_is_about() {
+        let denial = Denial {
+            function: "a::b".into(),
+            place: "a.rs:1:2".into(),
+            operation: "read_file".into(),
+            call: "openat".into(),
+            object: Object::Path("/etc/hosts".into()),
+            errno: libc::EACCES,
+            by: By::Landlock,
+            count: 2,
+            grant: None,
+            note: None,
+        };
+        let line = Format::Json.denial(&denial);
+        let begins = r#"{"sandboxed":"denial","function":"a::b","place":"a.rs:1:2","operation":"read_file","#;
+        assert!(line.starts_with(begins) && line.ends_with("}\n"), "{line}");
+        assert_eq!(serde_json::from_str::<Denial>(&line).unwrap(), denial);
+        let sandbox = "{\"sandboxed\":\"sandbox\",\"function\":\"a::b\",\"name\":\"1f\"}\n";
+        assert_eq!(Format::Json.sandbox("a::b", "1f"), sandbox);
+        let summary = "{\"sandboxed\":\"summary\",\"denials\":2,\"different\":1}\n";
+        assert_eq!(Format::Json.summary(&[denial]), summary);
     }
 }

@@ -63,15 +63,32 @@ pub(crate) fn since(turn: u64) -> Vec<Seen> {
 
 /// Runs what is ours and no body's, in a process that is restricted in place: what it is refused is not reported.
 pub(crate) fn quietly<R>(ours: impl FnOnce() -> R) -> R {
-    let is_observed = IS_LISTENED.load(Ordering::Relaxed) || lock().is_some();
-    let say = |quiet: u64| {
-        if is_observed {
-            // The observer sees it; the kernel knows no such option.
-            let _answer = crate::sys::process::ask_prctl(NOTE, quiet, 0);
-        }
-    };
-    say(1);
-    let result = ours();
-    say(0);
-    result
+    let _quiet = Quiet::begin();
+    ours()
+}
+
+/// While it lives, what the calling thread is refused is not reported. It ends where `ours` panics too, as a logger of the
+/// program's may.
+struct Quiet;
+
+impl Quiet {
+    /// `None` where nobody looks on.
+    fn begin() -> Option<Quiet> {
+        let is_observed = IS_LISTENED.load(Ordering::Relaxed) || lock().is_some();
+        is_observed.then(|| {
+            Quiet::say(1);
+            Quiet
+        })
+    }
+
+    fn say(quiet: u64) {
+        // The observer sees it; the kernel knows no such option.
+        let _answer = crate::sys::process::ask_prctl(NOTE, quiet, 0);
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        Quiet::say(0);
+    }
 }

@@ -56,6 +56,15 @@ impl Attached {
     }
 }
 
+/// Who may trace whom, where Yama is.
+pub(super) const PTRACE_SCOPE: &str = "/proc/sys/kernel/yama/ptrace_scope";
+
+/// Whether a tracer must be named that is no ancestor. Whom the program had named before cannot be asked for, and is lost:
+/// so elsewhere nobody is named. A sandbox that may not read it does not know.
+fn is_to_be_named(scope: io::Result<String>) -> bool {
+    scope.map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |scope| scope.trim() == "1")
+}
+
 /// One end.
 #[derive(Debug)]
 pub(crate) struct Link(OwnedFd);
@@ -106,10 +115,16 @@ impl Link {
 
     fn ask_to_trace(&self, wanted: Wanted) -> io::Result<Result<(), String>> {
         let observer: u32 = self.receive()?;
-        ptrace::let_trace(observer);
+        let is_to_be_named = is_to_be_named(std::fs::read_to_string(PTRACE_SCOPE));
+        let name = |observer| {
+            if is_to_be_named {
+                ptrace::let_trace(observer);
+            }
+        };
+        name(observer);
         let answer = self.send(&wanted).and_then(|()| self.receive());
         // One relation is enough; it lasts.
-        ptrace::let_trace(0);
+        name(0);
         answer
     }
 
@@ -131,6 +146,21 @@ impl Link {
                 Ok(length) => return postcard::from_bytes(&bytes[..length]).map_err(io::Error::other),
                 Err(errno) => return Err(errno.into()),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tracer_is_named_where_yama_wants_it() {
+        for (scope, is_named) in [("0\n", false), ("1\n", true), ("2\n", false), ("3\n", false)] {
+            assert_eq!(is_to_be_named(Ok(scope.into())), is_named, "{scope}");
+        }
+        for (error, is_named) in [(Errno::NOENT, false), (Errno::ACCESS, true)] {
+            assert_eq!(is_to_be_named(Err(error.into())), is_named, "{error}");
         }
     }
 }

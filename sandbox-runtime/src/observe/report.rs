@@ -68,7 +68,7 @@ impl Seen {
 }
 
 /// What cannot be seen.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Unseen {
     /// All but what the filter refuses; else all.
     pub(crate) but_filter: bool,

@@ -19,14 +19,18 @@ pub(crate) enum Stop {
     Returned,
     /// A signal is about to be delivered.
     Signal(i32),
-    /// It stopped as the shell would have it, or begins to be traced: it is to stay stopped.
+    /// It stopped as the shell would have it, and is to stay stopped.
     Group,
+    /// It has not run yet, or goes on after it was stopped as the shell would have it: the kernel says the same of both.
+    Begins,
     /// It runs another program.
     Exec,
     /// It is about to end.
     Exit,
-    /// It has a new thread or child, which is traced too.
+    /// It has a new thread or child, which is traced too: see [`born`].
     Born,
+    /// What nobody asked to be told of.
+    Other,
 }
 
 /// What `wait` says of a traced thread.
@@ -89,11 +93,13 @@ fn change(status: i32) -> Change {
         libc::PTRACE_EVENT_SECCOMP => Stop::Call,
         libc::PTRACE_EVENT_EXEC => Stop::Exec,
         libc::PTRACE_EVENT_EXIT => Stop::Exit,
+        // Also the first stop of one that is born while its process is stopped.
         libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => Stop::Group,
-        // A new one begins so too.
+        libc::PTRACE_EVENT_STOP => Stop::Begins,
+        libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK => Stop::Born,
         0 if signal == libc::SIGTRAP | 0x80 => Stop::Returned,
         0 => Stop::Signal(signal),
-        _ => Stop::Born,
+        _ => Stop::Other,
     })
 }
 
@@ -137,7 +143,7 @@ pub(crate) fn call(thread: Pid) -> Result<Call, Errno> {
     }
 }
 
-/// The thread or child that a thread has just got.
+/// The thread or child that a thread has just got, at [`Stop::Born`].
 #[cfg(feature = "learn")]
 pub(crate) fn born(parent: Pid) -> Result<Option<Pid>, Errno> {
     let mut child: libc::c_ulong = 0;
@@ -276,5 +282,39 @@ fn checked(result: c_long) -> Result<(), Errno> {
     match result {
         -1 => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stop_is_what_the_kernel_says() {
+        let status = |event: i32, signal: i32| event << 16 | signal << 8 | 0x7f;
+        for (event, signal, stop) in [
+            (libc::PTRACE_EVENT_SECCOMP, libc::SIGTRAP, Stop::Call),
+            (libc::PTRACE_EVENT_EXEC, libc::SIGTRAP, Stop::Exec),
+            (libc::PTRACE_EVENT_EXIT, libc::SIGTRAP, Stop::Exit),
+            (libc::PTRACE_EVENT_STOP, libc::SIGTRAP, Stop::Begins),
+            (libc::PTRACE_EVENT_STOP, libc::SIGSTOP, Stop::Group),
+            (libc::PTRACE_EVENT_STOP, libc::SIGTSTP, Stop::Group),
+            (libc::PTRACE_EVENT_CLONE, libc::SIGTRAP, Stop::Born),
+            (libc::PTRACE_EVENT_FORK, libc::SIGTRAP, Stop::Born),
+            (libc::PTRACE_EVENT_VFORK, libc::SIGTRAP, Stop::Born),
+            (libc::PTRACE_EVENT_VFORK_DONE, libc::SIGTRAP, Stop::Other),
+            (0, libc::SIGTRAP | 0x80, Stop::Returned),
+            (0, libc::SIGTRAP, Stop::Signal(libc::SIGTRAP)),
+            (0, libc::SIGSYS, Stop::Signal(libc::SIGSYS)),
+        ] {
+            assert_eq!(
+                change(status(event, signal)),
+                Change::Stopped(stop),
+                "event {event}, signal {signal}"
+            );
+        }
+        for ended in [0, 3 << 8, libc::SIGKILL, libc::SIGABRT | 0x80] {
+            assert_eq!(change(ended), Change::Ended(ended));
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::frame::{Bytes, Frame, FrameError, FrameReader, Kind};
 use super::relay::Relay;
 use super::slots::{Slot, State};
 use crate::forkserver::Report;
-use crate::record::Record;
+use crate::record::{Record, Said};
 use crate::sys::plain::Buffer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -79,8 +79,8 @@ pub(crate) struct Exchange<'a, 'd> {
     data: Data<'a, 'd>,
     begun: Instant,
     deadline: Option<Instant>,
-    /// The name to log with.
-    function: &'static str,
+    /// What the body has logged.
+    said: Said,
     transcript: Transcript,
 }
 
@@ -95,7 +95,8 @@ impl<'a, 'd> Exchange<'a, 'd> {
     ) -> Exchange<'a, 'd> {
         let begun = Instant::now();
         let deadline = timeout.and_then(|timeout| begun.checked_add(timeout.saturating_add(GRACE)));
-        Exchange { ends, slot, data, begun, deadline, function, transcript: Transcript::default() }
+        let said = Said::of(function);
+        Exchange { ends, slot, data, begun, deadline, said, transcript: Transcript::default() }
     }
 
     /// Runs the call to its end, and does something else when it has begun.
@@ -127,6 +128,7 @@ impl<'a, 'd> Exchange<'a, 'd> {
         }
         // Of a worker that had no result nothing is worth waiting for.
         self.ends.relay.finish(self.transcript.ending.is_some());
+        self.said.end();
         self.ends.channel.end();
         self.transcript
     }
@@ -188,7 +190,7 @@ impl<'a, 'd> Exchange<'a, 'd> {
         if let Some(record) = self.transcript.record.take() {
             // What was printed before it comes before it.
             relay.take(false);
-            record.tell(self.function);
+            self.said.tell(&record);
         }
         if self.transcript.ending.is_none() {
             channel.release();

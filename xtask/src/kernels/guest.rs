@@ -131,10 +131,9 @@ fn run_one(test: &Test, user: User, arguments: &[String]) -> Result<Run> {
         command.uid(NOBODY).gid(NOBODY);
     }
     let start = Instant::now();
-    let mut hung = String::new();
-    let ended = match command.spawn() {
-        Ok(child) => ending(child, &mut hung)?,
-        Err(error) => Ended::NotStarted(error.to_string()),
+    let (ended, hung) = match command.spawn() {
+        Ok(child) => ending(child)?,
+        Err(error) => (Ended::NotStarted(error.to_string()), String::new()),
     };
     let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     let [stdout, stderr] = [end_of(stdout)?, end_of(stderr)? + &hung];
@@ -142,21 +141,20 @@ fn run_one(test: &Test, user: User, arguments: &[String]) -> Result<Run> {
 }
 
 /// Waits for a binary's end; of one that hangs, says what its processes do.
-fn ending(mut child: Child, hung: &mut String) -> Result<Ended> {
+fn ending(mut child: Child) -> Result<(Ended, String)> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         if let Some(status) = child.try_wait()? {
-            return Ok(status
-                .code()
-                .map_or_else(|| Ended::Signal(status.signal().unwrap_or(0)), Ended::Exit));
+            let signal = || Ended::Signal(status.signal().unwrap_or(0));
+            return Ok((status.code().map_or_else(signal, Ended::Exit), String::new()));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    *hung = threads();
+    let hung = threads();
     let group = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process_group(group, rustix::process::Signal::KILL)?;
     child.wait()?;
-    Ok(Ended::Hung(PATIENCE.as_secs()))
+    Ok((Ended::Hung(PATIENCE.as_secs()), hung))
 }
 
 /// What every thread of the guest's programs does: its name, its state and time, the system call it is in, and where in the

@@ -133,8 +133,9 @@ impl Tracer for Learner {
                 let under_way = self.under_way.remove(&thread);
                 self.executed(thread, under_way);
             }
-            Stop::Born if self.begins(thread) => return Ok(()),
-            Stop::Born => {}
+            Stop::Born => self.born_to(thread),
+            Stop::Begins if self.is_to_wait(thread) => return Ok(()),
+            Stop::Begins | Stop::Other => {}
             // By a signal, say, and who waits for its end still does.
             Stop::Exit if self.first.is_none() && self.own.contains(&thread.as_raw_pid()) => self.write(),
             Stop::Exit => {}
@@ -146,20 +147,22 @@ impl Tracer for Learner {
 }
 
 impl Learner {
-    /// Of a new thread or child, what its parent works for; says whether it is to wait until that is known.
-    fn begins(&mut self, thread: Pid) -> bool {
-        if let Some(work) = self.work.get(&thread).cloned() {
-            if let Ok(Some(child)) = ptrace::born(thread) {
-                self.own.extend(process_of(child));
-                self.work.entry(child).or_insert(work);
-                if self.waiting.remove(&child) {
-                    ptrace::go_on(child, 0).unwrap_or_default();
-                }
+    /// A new thread or child works for what its parent does.
+    fn born_to(&mut self, parent: Pid) {
+        let Some(work) = self.work.get(&parent).cloned() else { return };
+        if let Ok(Some(child)) = ptrace::born(parent) {
+            self.own.extend(process_of(child));
+            self.work.entry(child).or_insert(work);
+            if self.waiting.remove(&child) {
+                ptrace::go_on(child, 0).unwrap_or_default();
             }
-            return false;
         }
-        // In place not all are known; their children are as they.
-        self.first.is_some() && self.waiting.insert(thread)
+    }
+
+    /// Whether a thread that begins is to wait until it is known whose it is. In place not all are known; their children are
+    /// as they.
+    fn is_to_wait(&mut self, thread: Pid) -> bool {
+        self.first.is_some() && !self.work.contains_key(&thread) && self.waiting.insert(thread)
     }
 
     fn work_of(&mut self, thread: Pid) -> &mut Work {

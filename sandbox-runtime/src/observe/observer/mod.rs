@@ -21,7 +21,7 @@ pub(crate) mod uses;
 pub(crate) use judge::Facts;
 
 use super::explain::{Format, Printer};
-use super::link::{Link, Wanted};
+use super::link::{Link, PTRACE_SCOPE, Wanted};
 use super::report::{Seen, Unseen, Writer};
 use crate::enforce::mark::NOTE;
 use crate::enforce::{REPORT, name_of_call, number_of_call, refusal};
@@ -245,7 +245,7 @@ impl Tracer for Observer {
             },
             Stop::Signal(signal) => return ptrace::go_on(thread, signal),
             Stop::Group => return ptrace::stay_stopped(thread),
-            Stop::Born => {}
+            Stop::Begins | Stop::Born | Stop::Other => {}
         }
         ptrace::go_on(thread, 0)
     }
@@ -373,7 +373,7 @@ fn is_traced_by_us(thread: Pid) -> bool {
 
 /// What keeps an observer from tracing, as far as can be told.
 fn why_not(thread: Pid, errno: rustix::io::Errno) -> String {
-    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    let scope = std::fs::read_to_string(PTRACE_SCOPE).unwrap_or_default();
     match (tracer_of(thread), scope.trim()) {
         (Some(tracer @ 1..), _) => {
             format!("process {tracer} traces it already (a debugger, strace, or another observer)")
