@@ -140,8 +140,7 @@ impl Locks {
     pub(crate) fn of_filter(plan: &Plan) -> Locks {
         let filter = plan.filter.as_ref().map(Filter::of);
         let reporting = plan.filter.as_ref().map(Reporting::of);
-        let capabilities = Vec::new();
-        Locks { ruleset: None, recipe: None, filter, reporting, namespaces: None, capabilities }
+        Locks { filter, reporting, ..Locks::none() }
     }
 
     /// Makes the ruleset where that is still to be done.
