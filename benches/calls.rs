@@ -5,9 +5,7 @@
 //! --benches`) every job is done once in each way, and the results are compared.
 //!
 //! The ways take turns within one run, so that whatever else the machine does meets all of them. Times are the
-//! machine's own; what travels is the ratio to the direct call. The bench `targets` compares with other floors. What
-//! observation costs while nobody asks for it has no row: it is one look at a thread-local and one at a static ahead of
-//! each call, less than can be told from noise here, and there is no build without it to compare with.
+//! machine's own; what travels is the ratio to the direct call. The bench `targets` compares with other floors.
 
 mod jobs;
 
@@ -197,6 +195,10 @@ fn print_observation(rounds: u32) {
     let [bare, observed] = samples.map(median);
     println!("\n{:22}{:>12}{:>12}{:>12}", "observed", "bare, µs", "µs", "ratio");
     println!("{:22}{}{}{}", "add", figure(bare), figure(observed), figure(observed / bare));
+    // All that a call does for it while nobody looks on: the body's calls then meet the same filters as ever.
+    let look = discarding(sandboxed::__private::is_observation_on);
+    let looked = time(&look, batch(&look));
+    println!("{:22}{}{}{}", "off: the look whether", figure(bare), figure(looked), figure(looked / bare));
     let runs = [(); 2].map(|()| inside(rounds * 10));
     let observed = sandboxed::observe(|| inside(rounds * 10)).0;
     let (Ok(bare), Ok(observed)) = (&runs[1], observed) else { return println!("inside: {:?}", runs[1]) };

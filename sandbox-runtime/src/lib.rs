@@ -110,7 +110,7 @@ pub mod __private {
     pub use crate::codec::*;
     pub use crate::denial::{Denied, assert_denied, errno, pick_path};
     pub use crate::lock::assert_locked;
-    pub use crate::observe::{Watching, observed_test, sees_what_is_denied};
+    pub use crate::observe::{Watching, is_on as is_observation_on, observed_test, sees_what_is_denied};
     pub use crate::registry::FUNCTIONS;
     pub use crate::worker::{forge_reply, reply_memory};
     pub use crate::{

@@ -56,7 +56,7 @@ pub fn sees_what_is_denied() -> bool {
 }
 
 /// Whether the next call of this thread is to be observed.
-pub(crate) fn is_on() -> bool {
+pub fn is_on() -> bool {
     listeners::are_there() || format().is_some()
 }
 
