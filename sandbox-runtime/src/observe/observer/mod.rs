@@ -14,6 +14,7 @@ mod needs;
 mod path;
 mod probe;
 pub(crate) mod uses;
+mod walk;
 
 pub(crate) use judge::Facts;
 
