@@ -226,6 +226,78 @@ fn paths_are_resolved_as_the_worker_means_them() {
     assert_eq!(objects, [(Object::Path(path), 2)]);
 }
 
+/// Opens a file for reading, and again for writing by its number.
+#[sandboxed(read = allowed, write = empty)]
+fn reopens(allowed: &Path, empty: &Path, through: &Path) -> Result<Option<i32>, Error> {
+    Ok(reopen(allowed, through))
+}
+
+#[sandboxed(thread, read = allowed, write = empty)]
+fn reopens_in_thread(allowed: &Path, empty: &Path, through: &Path) -> Result<Option<i32>, Error> {
+    Ok(reopen(allowed, through))
+}
+
+fn reopen(allowed: &Path, through: &Path) -> Option<i32> {
+    use std::os::fd::AsRawFd;
+    let file = std::fs::File::open(allowed.join("file")).unwrap();
+    let again = through.join(file.as_raw_fd().to_string());
+    std::fs::OpenOptions::new().write(true).open(again).err().and_then(|error| error.raw_os_error())
+}
+
+#[test]
+fn a_descriptor_of_the_observed_is_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let at = directory.path().canonicalize().unwrap();
+    std::fs::set_permissions(&at, std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::write(at.join("file"), "").unwrap();
+    std::fs::set_permissions(at.join("file"), std::fs::Permissions::from_mode(0o666)).unwrap();
+    std::os::unix::fs::symlink("/proc/self/fd", at.join("link")).unwrap();
+    let link = at.join("link");
+    for through in
+        ["/proc/self/fd", "/proc/thread-self/fd", "/dev/fd", "/proc/../dev/fd", link.to_str().unwrap()]
+    {
+        for reopens in [reopens, reopens_in_thread] {
+            let (errno, denials) = observe(|| reopens(&at, empty.path(), Path::new(through)).unwrap());
+            assert_eq!(errno, Some(libc::EACCES), "{through}");
+            let [denial] = &denials[..] else { panic!("{through}: {denials:#?}") };
+            assert_eq!(
+                (denial.by, &*denial.operation),
+                (By::Landlock, "write_file"),
+                "{through}: {denial:#?}"
+            );
+            assert_eq!(denial.object, Object::Path(at.join("file").display().to_string()), "{through}");
+        }
+    }
+}
+
+#[sandboxed(namespaces, read = "/proc", best_effort)]
+fn reopens_in_a_root_of_its_own(file: std::fs::File, through: &Path) -> Result<Option<i32>, Error> {
+    use std::os::fd::AsRawFd;
+    let again = std::fs::File::open(through.join(file.as_raw_fd().to_string()));
+    Ok(again.err().and_then(|error| error.raw_os_error()))
+}
+
+/// Its number there is another.
+#[test]
+fn a_descriptor_of_one_with_its_own_proc_is_its_own() {
+    let has_namespaces = sandboxed::kernel_for(&sandboxed::Policy::new().namespaces()).unwrap().namespaces;
+    if !has_namespaces || !support::has_abi(1, "files") {
+        return eprintln!("not checked: this user has no namespaces here");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    for through in ["/proc/self/fd", "/proc/thread-self/../../fd", "/proc/self/task/../../self/fd"] {
+        let handed = file.as_file().try_clone().unwrap();
+        let (errno, denials) = observe(|| reopens_in_a_root_of_its_own(handed, Path::new(through)).unwrap());
+        assert_eq!(errno, Some(libc::EACCES), "{through}");
+        let seen: Vec<_> = denials.iter().map(|denial| (denial.by, denial.object.to_string())).collect();
+        let path = file.path().canonicalize().unwrap();
+        assert_eq!(seen, [(By::Landlock, path.display().to_string())], "{through}");
+    }
+}
+
 #[sandboxed]
 fn hostile(times: u32) -> Result<(), Error> {
     for number in 0..times {

@@ -17,6 +17,7 @@ mod needs;
 mod path;
 mod probe;
 pub(crate) mod uses;
+mod walk;
 
 pub(crate) use judge::Facts;
 

@@ -1,5 +1,6 @@
 //! A path as the one who names it means it: from its own root, directory and descriptors.
 
+use super::walk::{Walk, is_in_proc};
 use crate::sys::process::process_of;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
@@ -46,19 +47,18 @@ impl Named {
 
     /// Follows it, the last link too unless it is `bare`.
     pub(super) fn find(&self, thread: Pid, bare: bool) -> Found {
-        let text = own(thread, &self.path);
-        let base = self.base(thread);
+        let (text, base) = (&self.path, self.base(thread));
         let last = if bare { OFlags::NOFOLLOW } else { OFlags::empty() };
         let file = match text.is_empty() {
             true => reopen(&base),
-            false => open_below(thread, &base, &text, last),
+            false => open_below(thread, &base, text, last),
         };
-        let (directory, name) = split(&text);
+        let (directory, name) = split(text);
         let parent = open_below(thread, &base, directory, OFlags::DIRECTORY).ok();
         let parent = parent.and_then(|parent| path_of(&parent).map(|path| (parent, path)));
         let literal = || {
             let start = path_of_link(&base).unwrap_or_else(|| PathBuf::from("/"));
-            parent.as_ref().map_or_else(|| start.join(&text), |(_, path)| path.join(name))
+            parent.as_ref().map_or_else(|| start.join(text), |(_, path)| path.join(name))
         };
         let shown = match &file {
             Ok(file) if !bare => path_of(file).unwrap_or_else(literal),
@@ -78,24 +78,7 @@ impl Named {
     }
 }
 
-/// What `/proc/self` is to the observed.
-fn own(thread: Pid, path: &OsStr) -> OsString {
-    let thread = thread.as_raw_pid();
-    let bytes = path.as_bytes();
-    for (name, meant) in [
-        ("/proc/thread-self", format!("/proc/{thread}/task/{thread}")),
-        ("/proc/self", format!("/proc/{thread}")),
-    ] {
-        if let Some(rest) = bytes.strip_prefix(name.as_bytes())
-            && (rest.is_empty() || rest.starts_with(b"/"))
-        {
-            return OsString::from_vec([meant.as_bytes(), rest].concat());
-        }
-    }
-    path.to_owned()
-}
-
-/// The other way round, so that a report is the same for every process.
+/// What is the observed's own is `self`, so that a report is the same for every process.
 fn as_self(thread: Pid, path: PathBuf) -> PathBuf {
     let Ok(rest) = path.strip_prefix("/proc") else { return path };
     let task = thread.as_raw_pid().to_string();
@@ -114,16 +97,22 @@ fn reopen(link: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Within the root of the observed, where that is another than ours.
 fn open_below(thread: Pid, base: &Path, path: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
+    // Without a link on the way it is the same for everybody.
     let is_absolute = path.as_bytes().starts_with(b"/");
-    if is_absolute && has_our_root(thread) {
-        return rustix::fs::open(path, flags, Mode::empty());
-    }
-    let base = reopen(base)?;
     let within = if is_absolute { ResolveFlags::IN_ROOT } else { ResolveFlags::empty() };
-    rustix::fs::openat2(base, path, flags, Mode::empty(), within)
+    let found = rustix::fs::openat2(
+        reopen(base)?,
+        path,
+        flags | OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS | within,
+    );
+    match found {
+        // Or, below another root, with a `..` while something is moved.
+        Err(Errno::LOOP | Errno::AGAIN) => Walk::begin(thread, base)?.follow(path, flags),
+        found => found,
+    }
 }
 
 /// Whether a path leads it to where it leads us.
@@ -180,12 +169,9 @@ impl Found {
         if !self.is_sought {
             return self.shown.starts_with("/proc");
         }
-        const PROC_SUPER_MAGIC: u64 = 0x9fa0;
-        let on =
-            |file: &OwnedFd| rustix::fs::fstatfs(file).is_ok_and(|fs| fs.f_type as u64 == PROC_SUPER_MAGIC);
         match &self.file {
-            Ok(file) => on(file),
-            Err(_) => self.parent.as_ref().is_some_and(|(parent, _)| on(parent)),
+            Ok(file) => is_in_proc(file),
+            Err(_) => self.parent.as_ref().is_some_and(|(parent, _)| is_in_proc(parent)),
         }
     }
 
@@ -267,17 +253,96 @@ mod tests {
         }
     }
 
+    /// Another process, whose standard input is a file, in a directory of links.
+    struct Other {
+        child: std::process::Child,
+        directory: tempfile::TempDir,
+    }
+
+    impl Other {
+        fn new() -> Other {
+            let directory = tempfile::tempdir().unwrap();
+            std::fs::write(directory.path().join("file"), "").unwrap();
+            for (name, target) in [
+                ("input", "/proc/self/fd/0"),
+                ("again", "input"),
+                ("descriptors", "/dev/fd"),
+                ("processes", "/proc"),
+                ("up", ".."),
+                ("round", "round"),
+            ] {
+                std::os::unix::fs::symlink(target, directory.path().join(name)).unwrap();
+            }
+            let file = std::fs::File::open(directory.path().join("file")).unwrap();
+            let mut other = std::process::Command::new("sleep");
+            let child = other.arg("3600").stdin(file).current_dir(&directory).spawn().unwrap();
+            Other { child, directory }
+        }
+
+        fn find(&self, path: &str, bare: bool) -> Found {
+            let child = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+            Named { directory: libc::AT_FDCWD, path: path.into() }.find(child, bare)
+        }
+    }
+
+    impl Drop for Other {
+        fn drop(&mut self) {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+        }
+    }
+
     #[test]
     fn self_is_the_observed() {
-        let thread = Pid::from_raw(77).unwrap();
-        for (path, meant) in [
-            ("/proc/self/maps", "/proc/77/maps"),
-            ("/proc/self", "/proc/77"),
-            ("/proc/thread-self/stat", "/proc/77/task/77/stat"),
+        let other = Other::new();
+        let at = other.directory.path().canonicalize().unwrap();
+        for path in [
+            "/dev/stdin",
+            "/dev/fd/0",
+            "/proc/self/fd/0",
+            "/proc/thread-self/fd/0",
+            "//proc//self/./fd/0",
+            "/proc/../proc/self/fd/0",
+            "/proc/self/../self/task/../fd/0",
+            "input",
+            "again",
+            "descriptors/0",
+            "processes/self/fd/0",
+        ] {
+            assert_eq!(other.find(path, false).shown, at.join("file"), "{path}");
+        }
+        for (path, shown) in [
+            ("/proc/self/maps", "/proc/self/maps"),
+            ("/proc/mounts", "/proc/self/mounts"),
+            ("processes/self", "/proc/self"),
+            ("/proc/thread-self/stat", "/proc/thread-self/stat"),
+            ("/proc/self/exe/..", "/proc/self/exe/.."),
             ("/proc/selfish", "/proc/selfish"),
         ] {
-            assert_eq!(own(thread, path.as_ref()), meant);
+            assert_eq!(other.find(path, false).shown, Path::new(shown), "{path}");
         }
+        let own = std::fs::metadata(format!("/proc/{}/maps", other.child.id())).unwrap();
+        let found = rustix::fs::fstat(other.find("/dev/../proc/self/maps", false).file.unwrap()).unwrap();
+        assert_eq!(found.st_ino, std::os::unix::fs::MetadataExt::ino(&own));
+    }
+
+    #[test]
+    fn links_are_followed_as_the_kernel_does() {
+        let other = Other::new();
+        let at = other.directory.path().canonicalize().unwrap();
+        let shown = |path: &str, bare| other.find(path, bare).shown;
+        let up = at.parent().unwrap();
+        assert_eq!(shown("up", false), up);
+        assert_eq!(other.find("up/", true).kind(), Some(FileType::Directory), "a slash follows a link");
+        assert_eq!(shown("up", true), at.join("up"));
+        assert_eq!(shown("descriptors/..", false), Path::new("/proc/self"));
+        assert_eq!(shown("input", true), at.join("input"));
+        assert_eq!(shown("/dev/fd/0", true), Path::new("/proc/self/fd/0"));
+        assert_eq!(other.find("round", false).file.unwrap_err(), Errno::LOOP);
+        assert_eq!(other.find("input/x", false).file.unwrap_err(), Errno::NOTDIR);
+        assert_eq!(other.find("input/", false).file.unwrap_err(), Errno::NOTDIR);
+        assert!(other.find("descriptors/77", false).is_missing());
+        assert!(other.find("up/there-is-nothing", false).is_missing());
     }
 
     #[test]
