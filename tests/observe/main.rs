@@ -210,6 +210,32 @@ fn nothing_changes_but_time() {
     assert_eq!(count, many_files().unwrap());
 }
 
+/// On how many processors it may run, before and after it chooses one.
+#[sandboxed(read = "/usr")]
+fn processors(times: u32) -> Result<Vec<(u32, u32)>, Error> {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+    let open = || assert!(std::fs::File::open("/usr").is_ok());
+    let asked = || {
+        (0..times).map(|_| {
+            open();
+            sched_getaffinity(None).unwrap().count()
+        })
+    };
+    let all: Vec<u32> = asked().collect();
+    let mut one = CpuSet::new();
+    one.set(sched_getcpu());
+    sched_setaffinity(None, &one).unwrap();
+    Ok(all.into_iter().zip(asked()).collect())
+}
+
+/// The observer has them run where it does, for as long as they cannot know.
+#[test]
+fn it_may_run_where_it_might() {
+    let plain = processors(1).unwrap();
+    assert_eq!(plain[0].1, 1);
+    assert_eq!(observe(|| processors(3000).unwrap()).0, [plain[0]; 3000]);
+}
+
 #[sandboxed(read = "/usr")]
 fn relative() -> Result<PathBuf, Error> {
     let here = std::env::current_dir().unwrap();

@@ -474,8 +474,11 @@ pub(super) const BUSY: &[&str] = &[
     "clone",
 ];
 
-/// The calls that Landlock may refuse, or file permissions: a tracer is told of them, and looks at their results.
+/// The calls that Landlock may refuse, or file permissions: a tracer is told of them, and looks at their results. And two
+/// by which it could be seen where the tracer keeps a thread.
 pub(super) const LOOKED_AT: &[&str] = &[
+    "sched_getaffinity",
+    "sched_setaffinity",
     "open",
     "openat",
     "openat2",

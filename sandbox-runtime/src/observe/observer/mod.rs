@@ -9,6 +9,7 @@
 //! Where it may not trace (Yama, a container, a debugger that does already), it gets the listener of a filter that asks
 //! where it would refuse, and answers as that would have: see [`refusal`].
 
+mod beside;
 mod call;
 mod judge;
 #[cfg(feature = "learn")]
@@ -30,6 +31,7 @@ use crate::plan::{Capability, FilterPlan, Placement};
 use crate::sys::process::exit_now;
 use crate::sys::ptrace::{self, Call, Change, Stop, Trap};
 use crate::sys::seccomp;
+use beside::{Beside, is_about_processors};
 use call::ask;
 use judge::Refused;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -73,6 +75,7 @@ struct Observer {
     quiet: HashSet<Pid>,
     /// The calls that were let pass and have not returned, with the grants that they need.
     under_way: HashMap<Pid, (Call, Vec<usize>)>,
+    beside: Beside,
 }
 
 /// The life of an observer, in the process that was just forked.
@@ -114,8 +117,8 @@ fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<(Observer, Link)> {
         None => None,
     };
     let report = Writer::new(&report)?;
-    let (quiet, under_way) = (HashSet::new(), HashMap::new());
-    Ok((Observer { task, ruleset, report, printer, process: None, quiet, under_way }, link))
+    let (quiet, under_way, beside) = (HashSet::new(), HashMap::new(), Beside::new());
+    Ok((Observer { task, ruleset, report, printer, process: None, quiet, under_way, beside }, link))
 }
 
 impl Observer {
@@ -200,12 +203,14 @@ impl Tracer for Observer {
         match stop {
             Stop::Call => {
                 let call = ptrace::call(thread)?;
-                if name_of_call(call.number) == "prctl" {
-                    self.noted(thread, &call);
-                } else {
-                    let used = self.used_by(thread, &call);
-                    self.under_way.insert(thread, (call, used));
-                    return ptrace::go_on_until_return(thread);
+                match name_of_call(call.number) {
+                    "prctl" => drop(self.noted(thread, &call)),
+                    name if is_about_processors(name) => return ptrace::go_on(thread, 0),
+                    _ => {
+                        let used = self.used_by(thread, &call);
+                        self.under_way.insert(thread, (call, used));
+                        return self.beside.go_on(thread, || ptrace::go_on_until_return(thread));
+                    }
                 }
             }
             Stop::Returned => {
@@ -248,7 +253,7 @@ impl Tracer for Observer {
             Stop::Group => return ptrace::stay_stopped(thread),
             Stop::Begins | Stop::Born | Stop::Other => {}
         }
-        ptrace::go_on(thread, 0)
+        self.beside.go_on(thread, || ptrace::go_on(thread, 0))
     }
 }
 
