@@ -73,16 +73,28 @@ pub(crate) struct Asked {
     pub(crate) call: Call,
 }
 
-/// The next call that a filter asks about; `None` when nobody is left who could make one (Linux 5.9).
-pub(crate) fn next_asked(listener: BorrowedFd<'_>) -> Result<Option<Asked>, Errno> {
+/// What comes next of those who are under a filter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Next {
+    Asked(Asked),
+    /// The process that was named has ended. Until it is waited for the filter counts it as there, before Linux 6.11.
+    Ended,
+    /// Nobody is left who could ask (Linux 5.9).
+    Nobody,
+}
+
+/// Waits for the next call that a filter asks about, or for the end of a process, by its descriptor.
+pub(crate) fn next_asked(listener: BorrowedFd<'_>, process: Option<BorrowedFd<'_>>) -> Result<Next, Errno> {
     loop {
-        let mut ready = [PollFd::from_borrowed_fd(listener, PollFlags::IN)];
+        let fds = [Some(listener), process].into_iter().flatten();
+        let mut ready: Vec<PollFd<'_>> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         match poll(&mut ready, None) {
             Err(Errno::INTR) => continue,
             polled => polled?,
         };
-        if !ready[0].revents().contains(PollFlags::IN) {
-            return Ok(None);
+        let [asks, end] = [0, 1].map(|index| ready.get(index).map_or(PollFlags::empty(), PollFd::revents));
+        if !asks.contains(PollFlags::IN) {
+            return Ok(if end.is_empty() { Next::Nobody } else { Next::Ended });
         }
         let mut notice = MaybeUninit::<libc::seccomp_notif>::zeroed();
         // SAFETY: the pointer is to live memory of the type that the request has, which is all-zero as it asks for.
@@ -93,7 +105,7 @@ pub(crate) fn next_asked(listener: BorrowedFd<'_>) -> Result<Option<Asked>, Errn
             Ok(()) => {
                 let call = Call { number: notice.data.nr.unsigned_abs().into(), arguments: notice.data.args };
                 let thread = i32::try_from(notice.pid).ok().and_then(Pid::from_raw);
-                return Ok(Some(Asked { id: notice.id, thread, call }));
+                return Ok(Next::Asked(Asked { id: notice.id, thread, call }));
             }
             // Its thread was killed meanwhile, or a signal came.
             Err(Errno::NOENT | Errno::INTR) => {}

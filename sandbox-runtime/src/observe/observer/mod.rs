@@ -30,12 +30,12 @@ use crate::enforce::{REPORT, name_of_call, number_of_call, refusal};
 use crate::plan::{Capability, FilterPlan, Placement};
 use crate::sys::process::exit_now;
 use crate::sys::ptrace::{self, Call, Change, Stop, Trap};
-use crate::sys::seccomp;
+use crate::sys::seccomp::{self, Next};
 use beside::{Beside, is_about_processors};
 use call::ask;
 use judge::Refused;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
@@ -133,11 +133,9 @@ impl Observer {
             crate::enforce::capabilities::keep_only(capabilities)
                 .map_err(|error| io::Error::other(error.to_string()))?;
         }
+        self.process = wanted.process();
         match &seized {
-            Ok(()) => {
-                self.process = wanted.process();
-                self.process.into_iter().for_each(|process| self.report.note_process(process));
-            }
+            Ok(()) => self.process.into_iter().for_each(|process| self.report.note_process(process)),
             Err(why) => self.report.fail(why),
         }
         link.answer(&seized)?;
@@ -157,7 +155,19 @@ impl Observer {
     /// What a filter asks about, until nobody is left who could: each call is refused, as it was to be.
     fn answer(&mut self, listener: BorrowedFd<'_>) {
         let Some(plan) = self.task.filter else { return };
-        while let Ok(Some(asked)) = seccomp::next_asked(listener) {
+        let process = self.process.and_then(Pid::from_raw);
+        let mut process = process.and_then(|process| pidfd_open(process, PidfdFlags::empty()).ok());
+        loop {
+            let asked = match seccomp::next_asked(listener, process.as_ref().map(AsFd::as_fd)) {
+                Ok(Next::Asked(asked)) => asked,
+                Ok(Next::Ended) => {
+                    // Its parent may wait for the end of what it prints before it waits for it.
+                    self.summarise();
+                    process = None;
+                    continue;
+                }
+                Ok(Next::Nobody) | Err(_) => return,
+            };
             if let Some(thread) = asked.thread.filter(|_| name_of_call(asked.call.number) == "prctl")
                 && self.noted(thread, &asked.call)
             {

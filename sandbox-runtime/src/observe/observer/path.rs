@@ -109,8 +109,9 @@ fn open_below(thread: Pid, base: &Path, path: &OsStr, flags: OFlags) -> Result<O
         ResolveFlags::NO_SYMLINKS | within,
     );
     match found {
-        // Or, below another root, with a `..` while something is moved.
-        Err(Errno::LOOP | Errno::AGAIN) => Walk::begin(thread, base)?.follow(path, flags),
+        // Or, below another root, with a `..` while something is moved; or there is no such call, as in a program that is
+        // restricted in place by a Landlock that cannot refuse to truncate.
+        Err(Errno::LOOP | Errno::AGAIN | Errno::NOSYS) => Walk::begin(thread, base)?.follow(path, flags),
         found => found,
     }
 }
