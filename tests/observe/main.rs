@@ -389,6 +389,38 @@ fn everything_is_observed_at_once_from_many_threads() {
     });
 }
 
+#[sandboxed]
+fn template() -> Result<i32, Error> {
+    Ok(std::os::unix::process::parent_id().cast_signed())
+}
+
+#[sandboxed(thread)]
+fn tries_for_a_while(barrier: &std::sync::Barrier) -> u64 {
+    barrier.wait();
+    let tries = (0..100).map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::net::UdpSocket::bind("127.0.0.1:0").is_err()
+    });
+    tries.filter(|is_refused| *is_refused).count() as u64
+}
+
+/// Without a tracer the kernel would end the program at its next refused call.
+#[test]
+fn a_thread_keeps_its_observer_when_the_forkserver_ends() {
+    in_child("a_thread_keeps_its_observer_when_the_forkserver_ends", || {
+        let barrier = std::sync::Barrier::new(2);
+        let (refused, denials) = std::thread::scope(|scope| {
+            let call = scope.spawn(|| observe(|| tries_for_a_while(&barrier)));
+            barrier.wait();
+            // For a process of another identity there is another, and nothing holds the first.
+            rustix::thread::set_no_new_privs(true).unwrap();
+            template().unwrap();
+            call.join().unwrap()
+        });
+        assert_eq!((refused, denials[0].count), (100, 100), "{denials:?}");
+    });
+}
+
 #[test]
 fn calls_through_map_are_observed() {
     let paths = ["/etc/hosts", "/etc/passwd", "/etc/hosts", "/etc/group"];

@@ -22,7 +22,7 @@ pub(super) struct Server<'a> {
     /// Asked for while `/sys` is in reach.
     processors: u32,
     known: HashSet<Pid>,
-    /// Of whole programs: they end by themselves, after the program, which is to see the summary.
+    /// Of whole programs and of threads: they end by themselves, after those.
     observers: HashSet<Pid>,
 }
 
@@ -104,7 +104,7 @@ impl<'a> Server<'a> {
         let here = rustix::process::getpid();
         let outlives_us = match &task {
             Task::Template(..) | Task::Probe(_) => false,
-            Task::Observer(task, _) => task.is_for_good(),
+            Task::Observer(task, _) => task.outlives_forkserver(),
             #[cfg(feature = "learn")]
             Task::Learner(..) => true,
         };

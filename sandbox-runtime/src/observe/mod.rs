@@ -26,6 +26,7 @@ use observer::{Facts, Task, uses};
 use report::{Reader, Unseen};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What was printed so far, for the summary.
@@ -46,7 +47,7 @@ fn format() -> Option<Format> {
 extern "C" fn summarise() {
     if let Some(format) = format() {
         let explained = EXPLAINED.lock().unwrap_or_else(PoisonError::into_inner);
-        eprint!("{}", format.summary(&explained));
+        say(&format.summary(&explained));
     }
 }
 
@@ -208,9 +209,14 @@ pub(crate) fn place(function: &Function) -> String {
 fn print(denials: &[Denial], function: &str, sandbox: Option<String>) {
     if let Some(format) = format() {
         let mut explained = EXPLAINED.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners::add(&mut explained, denials, |denial| eprint!("{}", format.denial(denial)));
-        sandbox.into_iter().for_each(|name| eprint!("{}", format.sandbox(function, &name)));
+        listeners::add(&mut explained, denials, |denial| say(&format.denial(denial)));
+        sandbox.into_iter().for_each(|name| say(&format.sandbox(function, &name)));
     }
+}
+
+/// Where nobody reads it, nobody is told: `eprint` would panic.
+fn say(text: &str) {
+    std::io::stderr().write_all(text.as_bytes()).unwrap_or_default();
 }
 
 /// Says what cannot be seen of a function, once.
@@ -223,6 +229,6 @@ fn cannot(function: &Function, unseen: &Unseen, prints: bool) {
     }
     log::warn!("`{}` {unseen}", function.name);
     if let Some(format) = format().filter(|_| prints) {
-        eprint!("{}", format.unseen(function.name, unseen));
+        say(&format.unseen(function.name, unseen));
     }
 }

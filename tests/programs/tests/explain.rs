@@ -73,6 +73,21 @@ fn the_end_is_the_same() {
     }
 }
 
+/// As `2>&1 | head -1` would have it.
+#[test]
+fn the_end_is_the_same_where_nobody_reads() {
+    for (program, args) in
+        [(IN_PROCESS, &["read", "/etc/passwd"][..]), (IN_PLACE, &[]), (LOOKS_FOR, &["/there/is/nothing"])]
+    {
+        let plain = Command::new(program).args(args).output().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let unread = Command::new(program).args(args).env("SANDBOXED_EXPLAIN", "1").stderr(writer).output();
+        let unread = unread.unwrap();
+        assert_eq!((unread.status, unread.stdout), (plain.status, plain.stdout), "{program}");
+    }
+}
+
 #[test]
 fn every_thread_of_a_runtime() {
     let plain = Command::new(TOKIO).output().unwrap();

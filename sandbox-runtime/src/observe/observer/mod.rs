@@ -59,9 +59,10 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// Whether it is for a whole program, to whose end it looks on.
-    pub(crate) fn is_for_good(&self) -> bool {
-        self.print.is_some() || self.facts.placement == Placement::InPlace
+    /// Whether it looks on to the end of those that it is for, whatever becomes of the forkserver: of a whole program, or of a
+    /// thread of the host, which its filters would end without a tracer.
+    pub(crate) fn outlives_forkserver(&self) -> bool {
+        self.print.is_some() || self.facts.placement != Placement::Process
     }
 }
 
