@@ -5,6 +5,8 @@
 mod audit;
 #[path = "support/bystander.rs"]
 mod bystander;
+#[path = "support/container.rs"]
+mod container;
 #[path = "support/raw.rs"]
 mod raw;
 mod support;
@@ -520,6 +522,25 @@ fn a_sandbox_is_named_in_the_log() {
             assert_eq!((refused(), named()), (1, 1));
             assert_eq!(audit::settings().unwrap().enabled, 0);
         }
+    });
+}
+
+/// Where nobody may trace, what Landlock refused a worker comes from the records.
+#[test]
+fn records_tell_where_nobody_may_trace() {
+    support::in_child("records_tell_where_nobody_may_trace", || {
+        let _turn = audit::turn();
+        let Some(_listener) = audit::listener() else { return };
+        container::refuse(libc::SYS_ptrace).unwrap();
+        let world = World::new();
+        let acts = ["outside/file", "granted/file"].map(|file| Open(world.at(file), OFlags::RDONLY.bits()));
+        let ((errnos, _), denials) = sandboxed::observe(|| in_process(world.policy(), &acts));
+        let [denial] = &denials[..] else { panic!("{denials:#?}") };
+        assert_eq!(errnos, [EACCES, 0]);
+        let path = world.at("outside/file").to_str().unwrap().to_owned();
+        assert_eq!((&*denial.operation, &*denial.call, denial.by), ("read_file", "openat", By::Landlock));
+        assert_eq!(denial.grant, Some(format!("read = {path:?}")));
+        assert_eq!((&denial.object, denial.errno), (&Object::Path(path), EACCES));
     });
 }
 

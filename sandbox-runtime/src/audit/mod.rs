@@ -26,36 +26,44 @@ mod records;
 mod rules;
 
 use crate::denial::{By, Denial, Object};
+use crate::policy::NetAccess;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use events::Events;
 pub use listen::{Enable, Gaps, Listener, Unavailable};
 
-/// Hears of the domain that a process is in, where auditing is on already and this process may hear of it.
+/// Hears of what is refused to a worker, and of its domain, where auditing is on already and this process may hear of it.
 #[derive(Debug)]
-pub(crate) struct DomainOf(Option<Listener>);
+pub(crate) struct OfWorker(Option<Listener>);
 
-impl DomainOf {
-    pub(crate) fn begin() -> DomainOf {
+impl OfWorker {
+    pub(crate) fn begin() -> OfWorker {
         // Most may not, which is so for all calls; nothing is switched on.
         static MAY_NOT: AtomicBool = AtomicBool::new(false);
         if MAY_NOT.load(Ordering::Relaxed) {
-            return DomainOf(None);
+            return OfWorker(None);
         }
         let listener = Listener::new(Enable::Never);
         let is_off = matches!(listener, Err(Unavailable::Off));
         MAY_NOT.store(listener.is_err() && !is_off, Ordering::Relaxed);
-        DomainOf(listener.ok())
+        OfWorker(listener.ok())
     }
 
-    /// The domain in which this process was refused something, if there is a record of it.
-    pub(crate) fn of(self, process: i32) -> Option<SandboxName> {
-        let domain = self.0?.drain().into_iter().find_map(|event| match event {
-            Event::Refused(refused) if refused.pid == Some(process) => refused.domain,
-            _ => None,
+    /// Whether it does.
+    pub(crate) fn hears(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// What it heard.
+    pub(crate) fn end(self, process: i32) -> Vec<Refused> {
+        let events = self.0.map(|mut listener| listener.drain()).unwrap_or_default();
+        let refused = events.into_iter().filter_map(|event| match event {
+            Event::Refused(refused) => Some(refused),
+            Event::Ended { .. } => None,
         });
-        SandboxName::of(domain?).ok()
+        refused.filter(|refused| refused.pid == Some(process)).collect()
     }
 }
 
@@ -95,7 +103,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// As a denial of this function, whose attribute is at `place`. Grants are for the caller to find.
+    /// As a denial of this function, whose attribute is at `place`.
     pub fn denial(&self, function: &str, place: &str) -> Denial {
         let note = match (self.by, self.errno) {
             (By::Landlock, None) => {
@@ -114,8 +122,35 @@ impl Refused {
             errno: self.errno.filter(|errno| *errno != 0).unwrap_or_else(|| self.usual_errno()),
             by: self.by,
             count: self.count,
-            grant: None,
+            grant: self.grant(),
             note: note.map(str::to_owned),
+        }
+    }
+
+    /// The smallest that is known to grant it, of what a record names.
+    fn grant(&self) -> Option<String> {
+        let rights = || self.operation.split('+');
+        match &self.object {
+            _ if self.by != By::Landlock => None,
+            Object::Path(path) => {
+                let key = |right: &str| match right {
+                    "read_file" | "read_dir" => Some("read"),
+                    "execute" => Some("execute"),
+                    "resolve_unix" => Some("unix"),
+                    "write_file" | "truncate" | "make_reg" | "make_dir" | "make_sym" | "make_fifo"
+                    | "make_sock" | "remove_file" | "remove_dir" => Some("write"),
+                    _ => None,
+                };
+                let keys: Option<BTreeSet<&str>> = rights().map(key).collect();
+                let keys: Vec<String> = keys?.into_iter().map(|key| format!("{key} = {path:?}")).collect();
+                Some(keys.join(", "))
+            }
+            Object::Address(address) => {
+                let port: u16 = address.rsplit(':').next()?.parse().ok()?;
+                let access = NetAccess::ALL.into_iter().find(|access| access.name() == self.operation)?;
+                Some(format!("{} = {port}", access.key()))
+            }
+            _ => None,
         }
     }
 

@@ -14,7 +14,7 @@ pub(crate) mod report;
 pub(crate) use listeners::Listeners;
 pub use listeners::{Watching, observe, observed_test};
 
-use crate::audit::DomainOf;
+use crate::audit::{OfWorker, SandboxName};
 use crate::denial::{By, Denial};
 use crate::forkserver;
 use crate::plan::{Placement, Plan};
@@ -69,8 +69,10 @@ pub(crate) struct Watch {
     file: OwnedFd,
     reader: Reader,
     program: bool,
+    is_worker: bool,
     grants: Vec<uses::Grant>,
-    domain: DomainOf,
+    /// What the kernel records of it.
+    records: OfWorker,
 }
 
 impl Watch {
@@ -89,7 +91,7 @@ impl Watch {
         match Watch::start(function, (plan, policy), ruleset, program) {
             Ok(watch) => Some(watch),
             Err(why) => {
-                cannot(function, &Unseen { but_filter: false, why }, true);
+                cannot(function, &Unseen { but_filter: false, but_records: false, why }, true);
                 None
             }
         }
@@ -125,7 +127,8 @@ impl Watch {
         let fds: Vec<BorrowedFd<'_>> =
             [theirs.as_fd(), file.as_fd()].into_iter().chain(ruleset).chain(stderr).collect();
         server.observer(&task, &fds).map_err(|error| failed(&error))?;
-        Ok(Watch { function, link: Some(ours), file, reader, program, grants, domain: DomainOf::begin() })
+        let (link, records) = (Some(ours), OfWorker::begin());
+        Ok(Watch { function, link, file, reader, program, is_worker, grants, records })
     }
 
     /// What a worker needs to be observed: its end of the link; for a test the report too.
@@ -167,15 +170,17 @@ impl Watch {
         let link = self.link.take().map(Link::new);
         let attached = link.map_or(Attached::Gone(String::new()), |link| link.attach(wanted));
         if let Attached::Gone(why) = &attached {
-            cannot(self.function, &Unseen { but_filter: false, why: why.clone() }, true);
+            cannot(self.function, &Unseen { but_filter: false, but_records: false, why: why.clone() }, true);
         }
         attached
     }
 
     /// When the call is over: tells everybody who asked.
     pub(crate) fn end(self) -> Vec<Denial> {
-        if let Some(unseen) = self.reader.failure() {
-            cannot(self.function, &unseen, !self.program);
+        let mut unseen = self.reader.failure();
+        if let Some(unseen) = &mut unseen {
+            unseen.but_records = self.is_worker && self.records.hears();
+            cannot(self.function, unseen, !self.program);
         }
         let left_out = self.reader.left_out();
         if left_out > 0 {
@@ -184,13 +189,18 @@ impl Watch {
                 self.function.name
             );
         }
-        let denials: Vec<Denial> =
+        let mut denials: Vec<Denial> =
             self.reader.since(0).into_iter().map(|(seen, count)| seen.of(self.function, count)).collect();
+        let refused = self.reader.process().map(|process| self.records.end(process)).unwrap_or_default();
+        if unseen.is_some_and(|unseen| unseen.but_records) {
+            let of_landlock = refused.iter().filter(|refused| refused.by == By::Landlock);
+            denials
+                .extend(of_landlock.map(|refused| refused.denial(self.function.name, &place(self.function))));
+        }
         let unused = self.grants.iter().enumerate().filter(|(index, _)| !self.reader.is_used(*index));
         listeners::tell(&denials, unused.map(|(_, grant)| grant.text.clone()).collect());
-        let is_landlocks = denials.iter().any(|denial| denial.by == By::Landlock);
-        let process = self.reader.process().filter(|_| is_landlocks);
-        let name = process.and_then(|process| self.domain.of(process)).map(|name| name.to_string());
+        let domain = refused.iter().find_map(|refused| refused.domain);
+        let name = domain.and_then(|domain| SandboxName::of(domain).ok()).map(|name| name.to_string());
         if let Some(name) = &name {
             log::info!("the sandbox of `{}` that was refused something is {name}", self.function.name);
         }

@@ -72,19 +72,26 @@ impl Seen {
 pub(crate) struct Unseen {
     /// All but what the filter refuses; else all.
     pub(crate) but_filter: bool,
+    /// All but what the kernel records of Landlock's refusals.
+    pub(crate) but_records: bool,
     pub(crate) why: String,
 }
 
 /// For people, after the name of who is observed.
 impl std::fmt::Display for Unseen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Unseen { but_filter, why } = self;
-        f.write_str(match but_filter {
-            true => {
+        let Unseen { but_filter, but_records, why } = self;
+        f.write_str(match (but_filter, but_records) {
+            (true, false) => {
                 "may not be traced, so what Landlock, limits and file permissions refuse is not seen; what its filter \
                  refuses is, mostly without paths"
             }
-            false => "runs unobserved, so what it is denied is not seen",
+            (true, true) => {
+                "may not be traced, so what limits and file permissions refuse is not seen; what its filter refuses \
+                 is, mostly without paths, and what Landlock refuses by the kernel's audit records"
+            }
+            (false, true) => "may not be traced, so only what Landlock refuses is seen, by the kernel's audit records",
+            (false, false) => "runs unobserved, so what it is denied is not seen",
         })?;
         write!(f, ": {why}")
     }
@@ -225,7 +232,11 @@ impl Reader {
         let mut bytes = Buffer::new(1);
         self.memory.append_to(BYTES, length.min(LENGTH - BYTES), &mut bytes);
         let but_filter = self.memory.u64(LISTENS).load(Ordering::Acquire) == 1;
-        (length > 0).then(|| Unseen { but_filter, why: String::from_utf8_lossy(&bytes).into_owned() })
+        (length > 0).then(|| Unseen {
+            but_filter,
+            but_records: false,
+            why: String::from_utf8_lossy(&bytes).into_owned(),
+        })
     }
 
     /// How many there was no room for.

@@ -135,9 +135,9 @@ impl Observer {
                 .map_err(|error| io::Error::other(error.to_string()))?;
         }
         self.process = wanted.process();
-        match &seized {
-            Ok(()) => self.process.into_iter().for_each(|process| self.report.note_process(process)),
-            Err(why) => self.report.fail(why),
+        self.process.into_iter().for_each(|process| self.report.note_process(process));
+        if let Err(why) = &seized {
+            self.report.fail(why);
         }
         link.answer(&seized)?;
         let Err(why) = seized else { return Ok(None) };
@@ -146,7 +146,7 @@ impl Observer {
             self.report.listens();
         }
         if let (Some((_, function, _)), Some(printer)) = (&self.task.print, &mut self.printer) {
-            printer.unseen(function, &Unseen { but_filter: listener.is_ok(), why });
+            printer.unseen(function, &Unseen { but_filter: listener.is_ok(), but_records: false, why });
         }
         let listener = listener?;
         link.acknowledge()?;
