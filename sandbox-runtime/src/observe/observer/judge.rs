@@ -277,6 +277,10 @@ impl Refused<'_> {
 
     /// Whether all of it would be allowed outside.
     fn outside<'a>(&self, needs: impl Iterator<Item = &'a Need>) -> Outside {
+        // Of files Landlock never says so.
+        if self.errno == libc::EPERM {
+            return Outside::Refused;
+        }
         let outside = needs.map(|need| match need {
             // File permissions know no such thing.
             Need::Entry(Access::REFER, _) => Outside::Allowed,
@@ -285,8 +289,7 @@ impl Refused<'_> {
                 Access::EXECUTE => {
                     (found.kind() == Some(FileType::RegularFile) && found.may(Mode::EXEC_OK)).into()
                 }
-                // A driver answers otherwise.
-                Access::IOCTL_DEV if self.facts.abi >= 5 && self.errno == libc::EACCES => Outside::Allowed,
+                Access::IOCTL_DEV if self.facts.abi >= 5 => Outside::Allowed,
                 Access::IOCTL_DEV => Outside::Unknown,
                 Access::RESOLVE_UNIX if self.facts.abi < 9 => Outside::Unknown,
                 Access::READ_FILE | Access::READ_DIR => opened(found, Mode::READ_OK),
