@@ -3,6 +3,7 @@
 
 mod assertions;
 mod barred;
+mod blame;
 #[path = "../support/container.rs"]
 mod container;
 #[path = "../support/processes.rs"]

@@ -197,7 +197,8 @@ impl Refused<'_> {
             }
             // Landlock never looks at it.
             [Need::Look(found), ..] => {
-                let grant = found.shown.to_str().map(|path| format!("read = {path:?}"));
+                let path_in_grant = found.shown.to_str().filter(|_| found.shown.is_absolute());
+                let grant = path_in_grant.map(|path| format!("read = {path:?}"));
                 self.noted(Said::new(self.name, path(found), grant, Outside::Refused), found)
             }
             [Need::Metadata(found), ..] => {
@@ -217,6 +218,10 @@ impl Refused<'_> {
                 Said { note: note.map(str::to_owned), ..said }
             }
             [Need::File(Access::EXECUTE, found), ..] => self.of_file(&needs, found),
+            [Need::File(_, found), ..] if self.may_make(found) => {
+                let said = self.of_file(&needs, found);
+                Said { note: Some("its directory, if it is to be made".into()), ..said }
+            }
             [Need::File(_, found) | Need::New(_, found), ..] => {
                 self.noted(self.of_file(&needs, found), found)
             }
@@ -228,6 +233,11 @@ impl Refused<'_> {
     fn asked(&self, pid: Option<i32>) -> Option<Pid> {
         let may_ask = !self.by_filter && !self.facts.restricted;
         pid.filter(|pid| *pid > 0 && may_ask).and_then(Pid::from_raw)
+    }
+
+    /// Whether it is opened, or made where it is not there, which was not looked for.
+    fn may_make(&self, found: &Found) -> bool {
+        !found.is_sought && matches!(&self.ask, Ask::Open(_, flags) if flags & libc::O_CREAT != 0)
     }
 
     fn of_file(&self, needs: &[Need], found: &Found) -> Said {
@@ -345,9 +355,10 @@ fn keys<'a>(needs: impl Iterator<Item = &'a Need>) -> Option<String> {
     let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for need in needs {
         let Some((key, place)) = need.right().map(key_of).zip(need.place()) else { continue };
-        let (paths, path) = (keys.entry(key).or_default(), place.to_str()?);
-        if !paths.contains(&path) {
-            paths.push(path);
+        let place = place.to_str().filter(|_| place.is_absolute())?;
+        let paths = keys.entry(key).or_default();
+        if !paths.contains(&place) {
+            paths.push(place);
         }
     }
     let keys = keys.into_iter().map(|(key, paths)| {
@@ -411,7 +422,10 @@ fn grant_of(call: &str) -> (Option<&'static str>, Option<&'static str>) {
 }
 
 fn path(found: &Found) -> Object {
-    Object::Path(text(&found.shown))
+    match found.shown.as_os_str().is_empty() {
+        true => Object::Nothing,
+        false => Object::Path(text(&found.shown)),
+    }
 }
 
 fn text(path: &Path) -> String {
