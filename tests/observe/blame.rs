@@ -1,11 +1,14 @@
 //! What is not the sandbox's doing is not blamed on it; what is, on what it refused and not on what was named.
 
+use crate::support::copy_program;
 use crate::table::{Place, Try, with_files, with_files_in_thread, without_files};
 use crate::{raw, support, sys};
 use sandboxed::{By, Denial, Error, Object, assert_denied, observe, sandboxed};
 use std::fs;
-use std::os::unix::fs::{OpenOptionsExt, chown};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn one(denials: Vec<Denial>) -> Denial {
     assert_eq!(denials.len(), 1, "{denials:#?}");
@@ -67,6 +70,127 @@ fn what_landlock_does_not_say_is_not_asserted_of_it() {
         let message = error.panic_message().unwrap_or_else(|| panic!("{error}"));
         assert!(message.contains("was not denied by the sandbox"), "{message}");
     }
+}
+
+#[sandboxed(execute = granted)]
+fn executes(granted: &[PathBuf], program: &Path) -> Result<Option<i32>, Error> {
+    Ok(execute(program))
+}
+
+/// 0 where it runs to a good end.
+fn execute(program: &Path) -> Option<i32> {
+    match Command::new(program).arg0("true").status() {
+        Ok(status) => status.code(),
+        Err(error) => error.raw_os_error().map(|errno| -errno),
+    }
+}
+
+/// The kernel can be asked whether a file may be executed (Linux 6.14).
+fn can_be_asked() -> bool {
+    let flags = (libc::AT_EMPTY_PATH | libc::AT_EXECVE_CHECK).into();
+    let program = fs::File::open("/proc/self/exe").unwrap();
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&program);
+    let asked = raw::syscall(libc::SYS_execveat, [fd.into(), "".into(), 0.into(), 0.into(), flags]);
+    if let Err(error) = &asked {
+        eprintln!("not checked: who refuses a program: {error}");
+    }
+    asked.is_ok() && support::has_abi(1, "files")
+}
+
+/// The path in a grant of one.
+fn granted_by(denial: &Denial) -> PathBuf {
+    let grant = denial.grant.as_deref().unwrap_or_else(|| panic!("{denial:#?}"));
+    let path = grant.split_once(" = \"").and_then(|(_, rest)| rest.strip_suffix('"'));
+    PathBuf::from(path.unwrap_or_else(|| panic!("{grant}")))
+}
+
+/// Whoever adds what is said, one after the other, gets a program that runs.
+#[test]
+fn a_program_runs_with_what_was_said() {
+    let program = Path::new("/usr/bin/true");
+    if !can_be_asked() || !program.exists() {
+        return eprintln!("not checked: {program:?} is to be run");
+    }
+    let loader = own_loader();
+    let mut granted = vec![std::env::temp_dir()];
+    let (status, denials) = observe(|| executes(&granted, program).unwrap());
+    let denial = one(denials);
+    assert_eq!(status, Some(-libc::EACCES));
+    assert_eq!((denial.by, &*denial.operation), (By::Landlock, "execute+read_file"));
+    assert_eq!(granted_by(&denial), program.canonicalize().unwrap());
+    granted.push(granted_by(&denial));
+    for _ in 0..20 {
+        let (status, denials) = observe(|| executes(&granted, program).unwrap());
+        let refused: Vec<&Denial> = denials.iter().filter(|denial| denial.by.is_sandbox()).collect();
+        if status == Some(0) && refused.is_empty() {
+            let ran_by = granted.iter().filter_map(|path| path.canonicalize().ok());
+            let is_said = ran_by.into_iter().any(|path| Some(path) == loader);
+            return assert!(is_said || loader.is_none(), "{granted:?}");
+        }
+        assert!(!refused.is_empty(), "{status:?} {denials:#?}");
+        for denial in refused {
+            assert!(!granted.contains(&granted_by(denial)), "{denial:#?}");
+            granted.push(granted_by(denial));
+        }
+    }
+    panic!("{granted:?}");
+}
+
+/// Of this program.
+fn own_loader() -> Option<PathBuf> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mut paths =
+        maps.lines().filter_map(|line| Some(PathBuf::from(format!("/{}", line.split_once('/')?.1))));
+    paths.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux")))
+}
+
+#[test]
+fn what_runs_a_program_is_named() {
+    let program = Path::new("/usr/bin/true");
+    let Some(loader) = own_loader().filter(|_| can_be_asked() && program.exists()) else {
+        return eprintln!("not checked: {program:?} is to be run by a loader");
+    };
+    let granted = [program.to_owned()];
+    let (status, denials) = observe(|| executes(&granted, program).unwrap());
+    let denial = one(denials);
+    assert_eq!((status, denial.by), (Some(-libc::EACCES), By::Landlock), "{denial:#?}");
+    let Object::Path(object) = &denial.object else { panic!("{denial:#?}") };
+    assert_eq!(Path::new(object).canonicalize().unwrap(), loader);
+    assert_eq!(denial.grant, Some(format!("execute = {object:?}")));
+    let program = program.canonicalize().unwrap();
+    assert_eq!(denial.note, Some(format!("it runs {}", program.display())));
+}
+
+#[test]
+fn what_runs_a_script_is_named() {
+    if !can_be_asked() {
+        return;
+    }
+    let place = Place::new();
+    let script = place.allowed.join("script");
+    copy_program(place.allowed.join("file"), &script);
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o777)).unwrap();
+    if !Path::new("/bin/true").exists() {
+        return eprintln!("not checked: /bin/true is to be run");
+    }
+    let execute = |granted: &[PathBuf]| {
+        let (status, denials) = observe(|| executes(granted, &script).unwrap());
+        assert_eq!(status, Some(-libc::EACCES));
+        one(denials)
+    };
+    let denial = execute(std::slice::from_ref(&place.denied));
+    assert_eq!((denial.by, &denial.note), (By::Landlock, &None));
+    assert_eq!(granted_by(&denial), script);
+    let denial = execute(std::slice::from_ref(&script));
+    assert_eq!((denial.by, denial.object.clone()), (By::Landlock, Object::Path("/bin/true".into())));
+    assert_eq!(denial.grant.as_deref(), Some("execute = \"/bin/true\""));
+    assert_eq!(denial.note, Some(format!("it runs {}", script.display())));
+    // To read it is granted, and to execute it is not.
+    let tried = Try::Execute(script.clone());
+    let (_, denials) = observe(|| crate::table::reads_and_runs(&place.allowed, &tried).unwrap());
+    let denial = one(denials);
+    assert_eq!((denial.by, &*denial.operation), (By::Landlock, "execute"), "{denial:#?}");
+    assert_eq!(granted_by(&denial), script);
 }
 
 /// The filter, by which no path is looked up, has named the program alone.
