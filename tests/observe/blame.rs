@@ -2,7 +2,7 @@
 
 use crate::support::copy_program;
 use crate::table::{Place, Try, with_files, with_files_in_thread, without_files};
-use crate::{raw, support, sys};
+use crate::{foreign, raw, support, sys};
 use sandboxed::{By, Denial, Error, Object, assert_denied, observe, sandboxed};
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
@@ -83,6 +83,28 @@ fn execute(program: &Path) -> Option<i32> {
         Ok(status) => status.code(),
         Err(error) => error.raw_os_error().map(|errno| -errno),
     }
+}
+
+#[sandboxed(read = "/usr", write = at)]
+fn restricts_itself(at: &Path) -> Result<[i32; 2], Error> {
+    const READ_AND_WRITE_FILE: u64 = foreign::READ_FILE | 1 << 1;
+    foreign::restrict_thread(READ_AND_WRITE_FILE).unwrap();
+    let read = Try::Read("/usr/bin/env".into());
+    Ok([read, Try::Write(at.join("file"))].map(|tried| tried.errno()))
+}
+
+/// Another refuses what the policy's own ruleset allows, and no grant would help.
+#[test]
+fn what_is_granted_is_not_refused_by_the_policy() {
+    if !support::has_abi(1, "files") || !Path::new("/usr/bin/env").exists() {
+        return eprintln!("not checked: /usr/bin/env is to be read");
+    }
+    let place = Place::new();
+    let (errnos, denials) = observe(|| restricts_itself(&place.allowed).unwrap());
+    assert_eq!(errnos, [libc::EACCES; 2]);
+    let seen: Vec<_> =
+        denials.iter().map(|denial| (denial.by, &*denial.operation, denial.grant.as_deref())).collect();
+    assert_eq!(seen, [(By::Unknown, "read_file", None), (By::Unknown, "write_file", None)]);
 }
 
 /// The kernel can be asked whether a file may be executed (Linux 6.14).
