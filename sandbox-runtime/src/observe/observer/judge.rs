@@ -284,7 +284,10 @@ impl Refused<'_> {
                 }
             }
         }
-        Said::new(Access::EXECUTE.to_string(), path(program), keys(unsure.into_iter()), Outside::Unknown)
+        let note = "which of them is refused cannot be asked before Linux 6.14".to_owned();
+        let note = (!unsure.is_empty()).then_some(note);
+        let (operation, grant) = (Access::EXECUTE.to_string(), keys(unsure.into_iter()));
+        Said { note, ..Said::new(operation, path(program), grant, Outside::Unknown) }
     }
 
     fn with_what_runs_it(&self, program: &Rc<Found>) -> Vec<Rc<Found>> {
