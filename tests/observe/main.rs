@@ -3,8 +3,11 @@
 
 mod assertions;
 mod barred;
+mod blame;
 #[path = "../support/container.rs"]
 mod container;
+#[path = "../support/foreign.rs"]
+mod foreign;
 #[path = "../support/processes.rs"]
 mod processes;
 #[path = "../support/raw.rs"]

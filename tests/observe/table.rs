@@ -16,6 +16,7 @@ pub enum Try {
     List(PathBuf),
     Write(PathBuf),
     ReadWrite(PathBuf),
+    OpenOrCreate(PathBuf),
     Create(PathBuf),
     Truncate(PathBuf),
     MakeDir(PathBuf),
@@ -47,6 +48,9 @@ impl Try {
             Try::List(path) => fs::read_dir(path).map(drop),
             Try::Write(path) => open(false, path),
             Try::ReadWrite(path) => open(true, path),
+            Try::OpenOrCreate(path) => {
+                fs::OpenOptions::new().write(true).create(true).truncate(false).open(path).map(drop)
+            }
             Try::Create(path) => fs::OpenOptions::new().write(true).create_new(true).open(path).map(drop),
             Try::Truncate(path) => raw::truncate(path, 1).map(drop),
             Try::MakeDir(path) => fs::create_dir(path),
@@ -76,17 +80,22 @@ impl Try {
 }
 
 #[sandboxed(read = allowed, write = allowed, tcp_bind = 0, tcp_connect = 1)]
-fn with_files(allowed: &Path, what: &Try) -> Result<i32, Error> {
+pub fn with_files(allowed: &Path, what: &Try) -> Result<i32, Error> {
+    Ok(what.errno())
+}
+
+#[sandboxed(read = allowed, execute = ["/usr", "/bin", "/lib", optional("/lib64")])]
+pub fn reads_and_runs(allowed: &Path, what: &Try) -> Result<i32, Error> {
     Ok(what.errno())
 }
 
 #[sandboxed]
-fn without_files(what: &Try) -> Result<i32, Error> {
+pub fn without_files(what: &Try) -> Result<i32, Error> {
     Ok(what.errno())
 }
 
 #[sandboxed(thread, read = allowed, write = allowed, tcp_bind = 0, tcp_connect = 1)]
-fn with_files_in_thread(allowed: &Path, what: &Try) -> Result<i32, Error> {
+pub fn with_files_in_thread(allowed: &Path, what: &Try) -> Result<i32, Error> {
     Ok(what.errno())
 }
 
@@ -95,14 +104,14 @@ pub fn in_thread(what: &Try) -> i32 {
     what.errno()
 }
 
-struct Place {
-    allowed: PathBuf,
-    denied: PathBuf,
+pub struct Place {
+    pub allowed: PathBuf,
+    pub denied: PathBuf,
     _whole: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub fn new() -> Place {
         let whole = tempfile::tempdir().unwrap();
         let base = whole.path().canonicalize().unwrap();
         fs::set_permissions(&base, fs::Permissions::from_mode(0o777)).unwrap();
@@ -140,6 +149,7 @@ fn rows() -> Vec<Row> {
             "read_file+write_file",
             "read = \"DIR/file\", write = \"DIR/file\"",
         ),
+        row(|at| Try::OpenOrCreate(at.join("file")), "write_file", "write = \"DIR/file\""),
         row(|at| Try::Create(at.join("new")), "make_reg", "write = \"DIR\""),
         row(|at| Try::Truncate(at.join("file")), "truncate", "write = \"DIR/file\""),
         row(|at| Try::MakeDir(at.join("new-dir")), "make_dir", "write = \"DIR\""),
@@ -195,7 +205,7 @@ fn landlock_in_a_thread() {
 #[test]
 fn the_filter_in_a_worker() {
     let place = Place::new();
-    for Row { what, operation, .. } in rows() {
+    for Row { what, operation, grant } in rows() {
         let tried = what(&place.denied);
         let (errno, denials) = observe(|| without_files(&tried).unwrap());
         let [denial] = &denials[..] else { panic!("{tried:?}: {denials:#?}") };
@@ -204,6 +214,10 @@ fn the_filter_in_a_worker() {
             (libc::EACCES, By::Filter, operation),
             "{denial:#?}"
         );
+        let grant = grant.replace("DIR", &place.denied.display().to_string());
+        assert_eq!(denial.grant, Some(grant), "{denial:#?}");
+        let may_be_new = matches!(tried, Try::OpenOrCreate(_));
+        assert_eq!(denial.note.as_deref(), may_be_new.then_some("its directory, if it is to be made"));
     }
 }
 

@@ -70,7 +70,7 @@ fn errno_of(error: &(dyn Error + 'static)) -> Option<i32> {
     of_io.or_else(of_rustix).or_else(|| error.source().and_then(errno_of))
 }
 
-/// What Landlock and our filters answer: `EACCES`, `EPERM` for scopes, `EXDEV` for `refer`.
+/// What Landlock and our filters answer: `EACCES`, `EPERM` for scopes and signals, `EXDEV` for `refer`.
 const OURS: [i32; 3] = [libc::EACCES, libc::EPERM, libc::EXDEV];
 
 impl Denied {
@@ -144,6 +144,10 @@ impl Denied {
         // Refusals across directories have no other cause that permissions could be.
         if errno == libc::EXDEV {
             return Ok(());
+        }
+        let is_of_file = |need: &Need| need.what != Permission::Unknown;
+        if errno == libc::EPERM && self.needs()?.iter().any(is_of_file) {
+            return Err(format!("it failed with {shown}, which Landlock and the filter never say of files"));
         }
         // Whatever file permissions say.
         if no_path_may_be_named() {

@@ -30,6 +30,28 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Whether the kernel would let this process execute a file, which it does not begin to do; `EINVAL` before Linux 6.14.
+///
+/// <https://docs.kernel.org/userspace-api/check_exec.html>
+pub(crate) fn may_execute(file: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    let arguments = [c"".as_ptr(), std::ptr::null()];
+    // SAFETY: the path, the arguments and the environment are live and end as the kernel wants it; it only reads them.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            arguments.as_ptr(),
+            arguments[1..].as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_EXECVE_CHECK,
+        )
+    };
+    match done {
+        0 => Ok(()),
+        _ => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)),
+    }
+}
+
 /// Writes out what C code left in its stdio buffers.
 pub(crate) fn flush_c_stdio() {
     // SAFETY: null means every output stream.

@@ -7,18 +7,19 @@
 use super::call::Ask;
 use super::needs::{Need, needs};
 use super::path::{Found, Named, has_our_root};
-use super::probe;
+use super::probe::Probe;
+use super::program::run_by;
 use crate::denial::{By, Object};
 use crate::observe::report::Seen;
 use crate::plan::Placement;
 use crate::policy::{Access, NetAccess};
-use rustix::fd::OwnedFd;
 use rustix::fs::{Access as Mode, FileType};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
 
 /// What an observer knows of the sandbox that it looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub(super) struct Refused<'a> {
     /// A filter of ours refused it.
     pub(super) by_filter: bool,
     pub(super) facts: &'a Facts,
-    pub(super) ruleset: Option<&'a OwnedFd>,
+    pub(super) probe: Option<&'a Probe>,
 }
 
 /// Whether the kernel would allow it outside. Of several the greatest is that of all.
@@ -197,7 +198,8 @@ impl Refused<'_> {
             }
             // Landlock never looks at it.
             [Need::Look(found), ..] => {
-                let grant = found.shown.to_str().map(|path| format!("read = {path:?}"));
+                let path_in_grant = found.shown.to_str().filter(|_| found.shown.is_absolute());
+                let grant = path_in_grant.map(|path| format!("read = {path:?}"));
                 self.noted(Said::new(self.name, path(found), grant, Outside::Refused), found)
             }
             [Need::Metadata(found), ..] => {
@@ -216,7 +218,12 @@ impl Refused<'_> {
                 let said = Said::new(text.clone(), Object::Nothing, grant, Outside::Unknown);
                 Said { note: note.map(str::to_owned), ..said }
             }
+            [Need::File(Access::EXECUTE, found), ..] if !self.by_filter => self.of_program(found),
             [Need::File(Access::EXECUTE, found), ..] => self.of_file(&needs, found),
+            [Need::File(_, found), ..] if self.may_make(found) => {
+                let said = self.of_file(&needs, found);
+                Said { note: Some("its directory, if it is to be made".into()), ..said }
+            }
             [Need::File(_, found) | Need::New(_, found), ..] => {
                 self.noted(self.of_file(&needs, found), found)
             }
@@ -230,16 +237,70 @@ impl Refused<'_> {
         pid.filter(|pid| *pid > 0 && may_ask).and_then(Pid::from_raw)
     }
 
+    /// Whether it is opened, or made where it is not there, which was not looked for.
+    fn may_make(&self, found: &Found) -> bool {
+        !found.is_sought && matches!(&self.ask, Ask::Open(_, flags) if flags & libc::O_CREAT != 0)
+    }
+
     fn of_file(&self, needs: &[Need], found: &Found) -> Said {
         let outside = self.outside(needs.iter());
         let mut rights: Vec<Access> = needs.iter().filter_map(Need::right).collect();
         if rights == [Access::EXECUTE] {
-            // A program is opened too; the key grants both.
-            rights.push(Access::READ_FILE);
+            rights = PROGRAM.to_vec();
         }
-        self.narrow(&mut rights, found, outside);
+        if outside == Outside::Allowed && needs.iter().all(|need| matches!(need, Need::File(..))) {
+            match self.lacking(&rights, found) {
+                // By what, then, nobody says.
+                lacking if lacking.is_empty() => {
+                    return Said::new(joined(&rights), path(found), None, Outside::Unknown);
+                }
+                lacking => rights = lacking,
+            }
+        }
         let lacking = needs.iter().filter(|need| need.right().is_some_and(|right| rights.contains(&right)));
         Said::new(joined(&rights), path(found), keys(lacking), outside)
+    }
+
+    /// The program, or what runs it: of them it is the first that is refused.
+    fn of_program(&self, program: &Rc<Found>) -> Said {
+        let needs: Vec<(Need, Rc<Found>)> = self
+            .with_what_runs_it(program)
+            .into_iter()
+            .map(|file| (Need::File(Access::EXECUTE, Rc::clone(&file)), file))
+            .collect();
+        let mut unsure = Vec::new();
+        for (need, file) in &needs {
+            let outside = self.outside(std::iter::once(need));
+            let refuses = PROGRAM.map(|right| self.refuses(right, file));
+            match (outside, refuses) {
+                (Outside::Allowed, [Some(false), Some(false)]) => {}
+                // The kernel cannot be asked.
+                (Outside::Allowed, [None, Some(false)]) => unsure.push(need),
+                _ => {
+                    let operation = joined(&self.lacking(&PROGRAM, file));
+                    let said = Said::new(operation, path(file), keys(std::iter::once(need)), outside);
+                    let runs = !Rc::ptr_eq(file, program);
+                    return Said { note: runs.then(|| format!("it runs {}", text(&program.shown))), ..said };
+                }
+            }
+        }
+        let note = "which of them is refused cannot be asked before Linux 6.14".to_owned();
+        let note = (!unsure.is_empty()).then_some(note);
+        let (operation, grant) = (Access::EXECUTE.to_string(), keys(unsure.into_iter()));
+        Said { note, ..Said::new(operation, path(program), grant, Outside::Unknown) }
+    }
+
+    fn with_what_runs_it(&self, program: &Rc<Found>) -> Vec<Rc<Found>> {
+        /// Itself, four scripts that name one another, what runs the last, and its loader: more the kernel refuses.
+        const MOST: usize = 7;
+        let next = |file: &Rc<Found>| {
+            let path = run_by(file)?;
+            let found = self.find(&Named { directory: libc::AT_FDCWD, path: path.clone() }, false);
+            // What it is named there is the same in other versions of the system.
+            let shown = if Path::new(&path).is_absolute() { path.into() } else { found.shown.clone() };
+            Some(Rc::new(Found { shown, ..found }))
+        };
+        std::iter::successors(Some(Rc::clone(program)), next).take(MOST).collect()
     }
 
     /// The kernel asks for entries first, and for nothing else where they are refused.
@@ -277,6 +338,10 @@ impl Refused<'_> {
 
     /// Whether all of it would be allowed outside.
     fn outside<'a>(&self, needs: impl Iterator<Item = &'a Need>) -> Outside {
+        // Of files Landlock never says so.
+        if self.errno == libc::EPERM {
+            return Outside::Refused;
+        }
         let outside = needs.map(|need| match need {
             // File permissions know no such thing.
             Need::Entry(Access::REFER, _) => Outside::Allowed,
@@ -285,8 +350,7 @@ impl Refused<'_> {
                 Access::EXECUTE => {
                     (found.kind() == Some(FileType::RegularFile) && found.may(Mode::EXEC_OK)).into()
                 }
-                // A driver answers otherwise.
-                Access::IOCTL_DEV if self.facts.abi >= 5 && self.errno == libc::EACCES => Outside::Allowed,
+                Access::IOCTL_DEV if self.facts.abi >= 5 => Outside::Allowed,
                 Access::IOCTL_DEV => Outside::Unknown,
                 Access::RESOLVE_UNIX if self.facts.abi < 9 => Outside::Unknown,
                 Access::READ_FILE | Access::READ_DIR => opened(found, Mode::READ_OK),
@@ -297,11 +361,20 @@ impl Refused<'_> {
         outside.max().unwrap_or(Outside::Unknown)
     }
 
-    /// Leaves the rights that Landlock lacks, where it is Landlock and that can be found out.
-    fn narrow(&self, rights: &mut Vec<Access>, found: &Found, outside: Outside) {
-        if let (false, Some(ruleset), Outside::Allowed) = (self.by_filter, self.ruleset, outside) {
-            probe::narrow(rights, found, ruleset);
+    /// The rights that are refused inside, or may be.
+    fn lacking(&self, rights: &[Access], found: &Found) -> Vec<Access> {
+        let is_lacking = |right: &Access| self.refuses(*right, found) != Some(false);
+        let lacking: Vec<Access> = rights.iter().copied().filter(is_lacking).collect();
+        // It is not truncated that is not opened.
+        match lacking.iter().any(|right| *right != Access::TRUNCATE) {
+            true => lacking.into_iter().filter(|right| *right != Access::TRUNCATE).collect(),
+            false => lacking,
         }
+    }
+
+    /// Whether it is refused inside, as far as that can be tried.
+    fn refuses(&self, right: Access, found: &Found) -> Option<bool> {
+        self.probe.filter(|_| !self.by_filter)?.refuses(right, found)
     }
 
     /// What may be said of a file that is not there, or is another for everybody.
@@ -334,6 +407,9 @@ impl Refused<'_> {
     }
 }
 
+/// What a program needs, and what runs it: they are opened too. The key `execute` grants both.
+const PROGRAM: [Access; 2] = [Access::EXECUTE, Access::READ_FILE];
+
 /// Keys of `fs(...)`: rights that no other key has.
 const IN_FS: [&str; 3] = ["make_char", "make_block", "ioctl_dev"];
 
@@ -342,9 +418,10 @@ fn keys<'a>(needs: impl Iterator<Item = &'a Need>) -> Option<String> {
     let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for need in needs {
         let Some((key, place)) = need.right().map(key_of).zip(need.place()) else { continue };
-        let (paths, path) = (keys.entry(key).or_default(), place.to_str()?);
-        if !paths.contains(&path) {
-            paths.push(path);
+        let place = place.to_str().filter(|_| place.is_absolute())?;
+        let paths = keys.entry(key).or_default();
+        if !paths.contains(&place) {
+            paths.push(place);
         }
     }
     let keys = keys.into_iter().map(|(key, paths)| {
@@ -408,7 +485,10 @@ fn grant_of(call: &str) -> (Option<&'static str>, Option<&'static str>) {
 }
 
 fn path(found: &Found) -> Object {
-    Object::Path(text(&found.shown))
+    match found.shown.as_os_str().is_empty() {
+        true => Object::Nothing,
+        false => Object::Path(text(&found.shown)),
+    }
 }
 
 fn text(path: &Path) -> String {

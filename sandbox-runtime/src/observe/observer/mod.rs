@@ -17,6 +17,7 @@ pub(crate) mod lesson;
 mod needs;
 mod path;
 mod probe;
+mod program;
 pub(crate) mod uses;
 mod walk;
 
@@ -34,6 +35,7 @@ use crate::sys::seccomp::{self, Next};
 use beside::{Beside, is_about_processors};
 use call::ask;
 use judge::Refused;
+use probe::Probe;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
@@ -68,7 +70,7 @@ impl Task {
 
 struct Observer {
     task: Task,
-    ruleset: Option<OwnedFd>,
+    probe: Option<Probe>,
     report: Writer,
     printer: Option<Printer<OwnedFd>>,
     process: Option<i32>,
@@ -112,14 +114,14 @@ fn prepare(task: Task, fds: Vec<OwnedFd>) -> io::Result<(Observer, Link)> {
     let mut fds = fds.into_iter();
     let mut take = || fds.next().ok_or(io::ErrorKind::UnexpectedEof);
     let (link, report) = (Link::new(take()?), take()?);
-    let ruleset = if task.ruleset { Some(take()?) } else { None };
+    let probe = if task.ruleset { Some(Probe::new(take()?)) } else { None };
     let printer = match &task.print {
         Some((format, ..)) => Some(Printer::new(*format, take()?)),
         None => None,
     };
     let report = Writer::new(&report)?;
     let (quiet, under_way, beside) = (HashSet::new(), HashMap::new(), Beside::new());
-    Ok((Observer { task, ruleset, report, printer, process: None, quiet, under_way, beside }, link))
+    Ok((Observer { task, probe, report, printer, process: None, quiet, under_way, beside }, link))
 }
 
 impl Observer {
@@ -319,8 +321,8 @@ impl Observer {
         if self.quiet.contains(&thread) || (!by_filter && !judge::is_looked_into(name, errno)) {
             return None;
         }
-        let (facts, ruleset) = (&self.task.facts, self.ruleset.as_ref());
-        Refused { thread, name, ask: ask(thread, name, call), errno, by_filter, facts, ruleset }.seen()
+        let (facts, probe) = (&self.task.facts, self.probe.as_ref());
+        Refused { thread, name, ask: ask(thread, name, call), errno, by_filter, facts, probe }.seen()
     }
 
     fn note(&mut self, seen: Seen) {

@@ -143,10 +143,10 @@ fn opening(found: &Rc<Found>, flags: i32) -> Vec<Need> {
     };
     let is_nameless = flags & libc::O_TMPFILE == libc::O_TMPFILE;
     let is_directory = found().kind() == Some(FileType::Directory) || flags & libc::O_DIRECTORY != 0;
-    let may_be_made = flags & libc::O_CREAT != 0 && !is_there;
     // What was not looked for may be there.
-    let is_made = may_be_made && (found().is_sought || flags & libc::O_EXCL != 0);
-    let on = if may_be_made || (is_nameless && is_there) { Need::New } else { Need::File };
+    let may_be_there = !found().is_sought && flags & libc::O_EXCL == 0;
+    let is_made = flags & libc::O_CREAT != 0 && !is_there && !may_be_there;
+    let on = if is_made || (is_nameless && is_there) { Need::New } else { Need::File };
     let read = if is_directory && !is_nameless { Access::READ_DIR } else { Access::READ_FILE };
     [
         is_made.then(|| Need::Entry(Access::MAKE_REG, found())),
@@ -236,12 +236,12 @@ mod tests {
                 &["read_file file", "write_file file", "truncate file"],
                 &["read_file file", "write_file file"],
             ),
-            (&file, libc::O_WRONLY | libc::O_CREAT, &["write_file file"], &["new write_file at"]),
+            (&file, libc::O_WRONLY | libc::O_CREAT, &["write_file file"], &["write_file file"]),
             (
                 &new,
                 libc::O_WRONLY | libc::O_CREAT,
                 &["in make_reg at", "new write_file at"],
-                &["new write_file at"],
+                &["write_file new"],
             ),
             (
                 &new,

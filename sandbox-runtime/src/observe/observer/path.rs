@@ -20,7 +20,8 @@ pub(super) struct Named {
 /// What it leads to, as it is outside of the sandbox.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Absolute, without links where it is there.
+    /// Absolute, without links where it is there; empty for a descriptor that has no path or is not open, and what begins
+    /// at one as it is written.
     pub(super) shown: PathBuf,
     /// The file itself, if it is there and can be found with the permissions of the observed.
     pub(super) file: Result<OwnedFd, Errno>,
@@ -40,8 +41,7 @@ impl Named {
     pub(super) fn written(&self, thread: Pid) -> Found {
         let start =
             if self.path.as_bytes().starts_with(b"/") { None } else { path_of_link(&self.base(thread)) };
-        let start = start.unwrap_or_else(|| PathBuf::from("/"));
-        let shown = start.join(Path::new(&self.path).components().collect::<PathBuf>());
+        let shown = start.unwrap_or_default().join(Path::new(&self.path).components().collect::<PathBuf>());
         Found { shown: as_self(thread, shown), file: Err(Errno::NOENT), parent: None, is_sought: false }
     }
 
@@ -57,7 +57,7 @@ impl Named {
         let parent = open_below(thread, &base, directory, OFlags::DIRECTORY).ok();
         let parent = parent.and_then(|parent| path_of(&parent).map(|path| (parent, path)));
         let literal = || {
-            let start = path_of_link(&base).unwrap_or_else(|| PathBuf::from("/"));
+            let start = path_of_link(&base).unwrap_or_default();
             parent.as_ref().map_or_else(|| start.join(text), |(_, path)| path.join(name))
         };
         let shown = match &file {

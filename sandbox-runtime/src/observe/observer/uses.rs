@@ -4,9 +4,11 @@
 //! here paths are compared.
 
 use super::call::Ask;
+use super::is_traced_by_us;
 use super::needs::{Need, needs};
 use crate::plan::{Placement, Plan};
 use crate::policy::{Access, Allow, NetAccess, Policy};
+use crate::sys::process::process_of;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -55,12 +57,35 @@ pub(crate) fn grants(plan: &Plan, policy: &Policy) -> Vec<Grant> {
 /// Which of them a call needs that is about to be made.
 pub(super) fn used_by(thread: Pid, placement: Placement, ask: &Ask, grants: &[Grant]) -> Vec<usize> {
     let needs = needs(thread, ask, |named, bare| named.find(thread, bare));
-    let is_used = |grant: &&Grant| needs.iter().any(|need| grant.what.is_for(need, placement));
-    let used = grants.iter().enumerate().filter(|(_, grant)| is_used(grant));
-    used.map(|(index, _)| index).collect()
+    let needs = needs.iter().filter(|need| !is_to_itself(thread, placement, need));
+    needs.flat_map(|need| used_for(need, placement, grants)).collect()
+}
+
+/// Those that are for it. Of paths that are below one another the innermost are enough.
+fn used_for(need: &Need, placement: Placement, grants: &[Grant]) -> Vec<usize> {
+    let all = grants.iter().enumerate().filter(|(_, grant)| grant.what.is_for(need, placement));
+    let all: Vec<(usize, usize)> = all.map(|(index, grant)| (index, grant.what.depth())).collect();
+    let most = all.iter().map(|(_, depth)| *depth).max();
+    all.into_iter().filter(|(_, depth)| Some(*depth) == most).map(|(index, _)| index).collect()
+}
+
+/// Whether it is a signal that needs no grant: to its own process, or but for a worker to what is in its sandbox.
+fn is_to_itself(thread: Pid, placement: Placement, need: &Need) -> bool {
+    let Need::Signal(Some(number @ 1..)) = need else { return false };
+    Pid::from_raw(*number).is_some_and(|to| {
+        let is_own = process_of(to).is_some_and(|process| Some(process) == process_of(thread));
+        is_own || (placement != Placement::Process && is_traced_by_us(to))
+    })
 }
 
 impl What {
+    fn depth(&self) -> usize {
+        match self {
+            What::Path(path, _) => path.components().count(),
+            What::Port(..) | What::Allow(_) => 0,
+        }
+    }
+
     fn is_for(&self, need: &Need, placement: Placement) -> bool {
         match (self, need) {
             (What::Path(path, rights), Need::File(..) | Need::New(..) | Need::Entry(..)) => {
@@ -112,6 +137,26 @@ mod tests {
         };
         assert!(is_for(NetAccess::ConnectTcp, 85) && !is_for(NetAccess::BindTcp, 85));
         assert!(!is_for(NetAccess::ConnectTcp, 91) && !is_for(NetAccess::ConnectSendUdp, 85));
+    }
+
+    #[test]
+    fn of_nested_grants_the_innermost_is_used() {
+        let path = |path: &str, rights| Grant { text: path.into(), what: What::Path(path.into(), rights) };
+        let grants = [
+            path("/usr", Access::READ),
+            path("/", Access::READ),
+            path("/usr", Access::RUN),
+            path("/usr/share", Access::READ),
+        ];
+        let used = |right, path: &str| {
+            let found = Found { shown: path.into(), file: Err(Errno::NOENT), parent: None, is_sought: true };
+            used_for(&Need::File(right, found.into()), Placement::Thread, &grants)
+        };
+        assert_eq!(used(Access::READ_FILE, "/usr/bin/env"), [0, 2]);
+        assert_eq!(used(Access::EXECUTE, "/usr/share/x"), [2]);
+        assert_eq!(used(Access::READ_FILE, "/usr/share/x"), [3]);
+        assert_eq!(used(Access::READ_FILE, "/etc/hosts"), [1]);
+        assert!(used(Access::WRITE_FILE, "/usr/bin/env").is_empty());
     }
 
     #[test]
