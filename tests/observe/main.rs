@@ -15,8 +15,11 @@ mod support;
 mod sys;
 mod table;
 
-use sandboxed::{By, Denial, Error, Object, observe, sandboxed};
+use sandboxed::{By, Denial, Error, Object, Policy, observe, sandboxed};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use support::in_child;
 
 /// The sandbox's part of what was seen.
@@ -340,11 +343,26 @@ fn a_flood_of_denials_is_bounded() {
     assert!(denials.iter().all(|denial| !denial.to_string().contains('\x1b')));
 }
 
-#[sandboxed(timeout = "500ms")]
-fn late() -> Result<(), Error> {
+/// Says when it was denied something.
+#[sandboxed(policy = Policy::new().timeout(limit))]
+fn late(limit: Duration, mut denied: UnixStream) -> Result<(), Error> {
     drop(std::fs::read("/etc/hosts"));
-    std::thread::sleep(std::time::Duration::from_secs(3600));
+    denied.write_all(b"!").unwrap();
+    std::thread::sleep(Duration::from_secs(3600));
     Ok(())
+}
+
+/// With a timeout that it comes so far in.
+fn denied_and_late() -> (Error, Vec<Denial>) {
+    let mut limit = Duration::from_millis(500);
+    loop {
+        let (mut denied, theirs) = UnixStream::pair().unwrap();
+        let seen = observe(|| late(limit, theirs).unwrap_err());
+        if denied.read(&mut [0]).unwrap() == 1 {
+            return seen;
+        }
+        limit *= 2;
+    }
 }
 
 #[sandboxed]
@@ -355,7 +373,7 @@ fn killed() -> Result<(), Error> {
 
 #[test]
 fn a_worker_ends_as_it_would() {
-    let (error, denials) = observe(|| late().unwrap_err());
+    let (error, denials) = denied_and_late();
     assert!(error.is_timeout(), "{error}");
     assert_eq!(denials.len(), 1);
     let (error, denials) = observe(|| killed().unwrap_err());
