@@ -500,6 +500,31 @@ fn expectations_fail_with_what_was_denied() {
     });
 }
 
+/// Asks for a group of processes, of which the observer does not ask.
+#[sandboxed(thread, read = "/usr", fallible = try_group)]
+fn group(number: i32) -> i32 {
+    sys::kill(-number, 0).err().unwrap_or(0)
+}
+
+#[test]
+fn what_may_have_been_the_sandbox_is_not_passed_over() {
+    use std::os::unix::process::CommandExt;
+    if !support::has_abi(6, "the scope of signals") {
+        return;
+    }
+    let mut other = std::process::Command::new("sleep").arg("3600").process_group(0).spawn().unwrap();
+    let number = other.id().cast_signed();
+    let (errno, denials) = observe(|| group(number));
+    let failed =
+        std::panic::catch_unwind(|| sandboxed::__private::observed_test(true, false, || try_group(number)));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!((errno, denials[0].by), (libc::EPERM, By::Unknown), "{denials:?}");
+    let message = failed.unwrap_err();
+    let message = message.downcast_ref::<String>().unwrap();
+    assert!(message.contains("(EPERM, by whom cannot be told)"), "{message}");
+}
+
 #[sandboxed::test(read = "/usr", allow(udp), expect_no_denials, expect_all_used)]
 fn what_is_used_is_no_surplus() {
     std::fs::read_dir("/usr").unwrap();

@@ -81,7 +81,9 @@ pub fn observed_test<R>(
         (heard.unused.take().unwrap_or_default(), heard.unseen.take())
     };
     let denials = watching.end().unwrap_or_default();
-    let mut denied = denials.iter().filter(|denial| none && denial.by.is_sandbox()).peekable();
+    // What cannot be told may have been the sandbox.
+    let is_denied = |denial: &&Denial| denial.by.is_sandbox() || denial.by == By::Unknown;
+    let mut denied = denials.iter().filter(|denial| none && is_denied(denial)).peekable();
     if denied.peek().is_some() {
         let text: Vec<String> = denied.map(|denial| format!("\n{denial}")).collect();
         let failed = result.err().map_or_else(String::new, |error| format!("\nand it failed: {error}"));
