@@ -525,6 +525,31 @@ fn what_may_have_been_the_sandbox_is_not_passed_over() {
     assert!(message.contains("(EPERM, by whom cannot be told)"), "{message}");
 }
 
+#[sandboxed(timeout = "10s")]
+fn reads_when_told(mut channel: UnixStream) -> Result<(), Error> {
+    channel.write_all(&std::process::id().to_ne_bytes()).unwrap();
+    channel.read_exact(&mut [0]).unwrap();
+    drop(std::fs::read("/etc/hosts"));
+    Ok(())
+}
+
+/// The worker waits for its observer, and once killed for it to let go.
+#[test]
+fn a_worker_whose_observer_is_stopped_ends_at_its_deadline() {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let call = std::thread::spawn(|| observe(|| reads_when_told(theirs).unwrap_err()).0);
+    let mut worker = [0; 4];
+    ours.read_exact(&mut worker).unwrap();
+    let worker = processes::Process::of(i32::from_ne_bytes(worker));
+    let observer = processes::Process::of(worker.status("TracerPid").parse().unwrap());
+    sys::kill(observer.pid, libc::SIGSTOP).unwrap();
+    ours.write_all(b"!").unwrap();
+    let error = call.join().unwrap();
+    assert!(error.is_timeout(), "{error}");
+    // Not only when it was given up.
+    assert!(observer.is_gone() && !Path::new(&format!("/proc/{}", worker.pid)).exists());
+}
+
 #[sandboxed::test(read = "/usr", allow(udp), expect_no_denials, expect_all_used)]
 fn what_is_used_is_no_surplus() {
     std::fs::read_dir("/usr").unwrap();
