@@ -5,6 +5,7 @@ mod assertions;
 mod barred;
 #[path = "../support/container.rs"]
 mod container;
+mod limits;
 #[path = "../support/processes.rs"]
 mod processes;
 #[path = "../support/raw.rs"]

@@ -38,6 +38,11 @@ thread_local! {
 /// missing for the sandbox's own root): who wants what the sandbox refused, and no more, keeps those of which
 /// [`By::is_sandbox`] is true.
 ///
+/// A call that a limit refuses is a denial too ([`By::Limit`]), with the key that would raise it: `ENOMEM` of `mmap` and
+/// `mremap` under `memory`, `EFBIG` under `file_size`, `EMFILE` under `open_files`, `EAGAIN` of a new thread under
+/// `threads`. What ends the body is no denial but the call's error: `timeout`, `cpu`, its stack, the kernel's OOM killer.
+/// Nor is what a call does in part: a short write before `EFBIG`, descriptors that a message loses.
+///
 /// Where a process may not be traced (under a debugger, in some containers, with `kernel.yama.ptrace_scope` at 2 or 3), only
 /// what the sandbox's filter refuses is seen, by `seccomp_unotify(2)` (Linux 5.9): with errno and call, and mostly without
 /// paths; what Landlock, limits and file permissions refuse is not. `log` says so at warn level, with the reason. Where that
