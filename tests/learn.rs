@@ -29,13 +29,18 @@ fn hosts() -> Result<Option<i32>, Error> {
 fn without_the_feature_the_variable_has_no_effect() {
     const NAME: &str = "without_the_feature_the_variable_has_no_effect";
     if is_rerun(NAME) {
+        assert_eq!(hosts().unwrap(), Some(libc::EACCES));
         return assert_eq!(hosts().unwrap(), Some(libc::EACCES));
     }
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("policy.toml");
     let output = learn(NAME, &file);
     assert!(!file.exists());
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("UNENFORCED"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("UNENFORCED"));
+    assert_eq!(said.matches("SANDBOXED_LEARN is set, and has no effect").count(), 1, "{said}");
+    let output = rerun(&std::env::current_exe().unwrap(), NAME).output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("SANDBOXED_LEARN"));
 }
 
 #[cfg(feature = "learn")]
@@ -292,7 +297,8 @@ mod with_the_feature {
             let said = learn(NAME, &file).stderr;
             let said = String::from_utf8_lossy(&said);
             assert_eq!(said.matches("UNENFORCED").count(), 1, "{said}");
-            assert_eq!(said.contains("must not be shipped"), cfg!(not(debug_assertions)), "{said}");
+            let warnings = usize::from(cfg!(not(debug_assertions)));
+            assert_eq!(said.matches("must not be shipped").count(), warnings, "{said}");
             let table = table(&file);
             let seen = &of(&table, "hosts").unwrap()["seen"]["read_file /etc/hosts"];
             assert_eq!(seen.as_integer(), Some(times));
@@ -301,6 +307,23 @@ mod with_the_feature {
         let said = learn(NAME, &file).stderr;
         assert!(String::from_utf8_lossy(&said).contains("it is left as it is"));
         assert_eq!(fs::read_to_string(&file).unwrap(), "mine = 7");
+    }
+
+    /// Whether it learns or not, and before its `main`; the forkserver says nothing.
+    #[test]
+    fn a_release_build_warns_when_it_starts() {
+        const NAME: &str = "with_the_feature::a_release_build_warns_when_it_starts";
+        if is_rerun(NAME) {
+            eprintln!("it has begun");
+            return assert_eq!(hosts().unwrap(), Some(libc::EACCES));
+        }
+        let output = rerun(&std::env::current_exe().unwrap(), NAME).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let warnings = usize::from(cfg!(not(debug_assertions)));
+        let (before, after) = said.split_once("it has begun").unwrap();
+        let count = |said: &str| said.matches("must not be shipped").count();
+        assert_eq!((count(before), count(after)), (warnings, 0), "{said}");
     }
 
     #[sandboxed]

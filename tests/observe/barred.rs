@@ -95,13 +95,6 @@ fn works_as_ever() -> Result<u64, Error> {
     Ok(sum)
 }
 
-#[sandboxed(timeout = "500ms")]
-fn late() -> Result<(), Error> {
-    drop(std::fs::read("/etc/hosts"));
-    std::thread::sleep(std::time::Duration::from_secs(3600));
-    Ok(())
-}
-
 #[sandboxed]
 fn asks_from_many_threads() -> Result<bool, Error> {
     let ask = || {
@@ -115,7 +108,7 @@ fn asks_from_many_threads() -> Result<bool, Error> {
 fn nothing_else_is_different() {
     without_tracing("nothing_else_is_different", || {
         assert_eq!(observe(|| works_as_ever().unwrap()), (1 << 16, Vec::new()));
-        let (error, denials) = observe(|| late().unwrap_err());
+        let (error, denials) = crate::denied_and_late();
         assert!(error.is_timeout(), "{error}");
         assert_eq!((of_filter(&denials).len(), error.denials().len()), (1, 1));
         let (refused, denials) = observe(|| asks_from_many_threads().unwrap());

@@ -8,6 +8,7 @@ mod blame;
 mod container;
 #[path = "../support/foreign.rs"]
 mod foreign;
+mod limits;
 #[path = "../support/processes.rs"]
 mod processes;
 #[path = "../support/raw.rs"]
@@ -18,8 +19,11 @@ mod support;
 mod sys;
 mod table;
 
-use sandboxed::{By, Denial, Error, Object, observe, sandboxed};
+use sandboxed::{By, Denial, Error, Object, Policy, observe, sandboxed};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use support::in_child;
 
 /// The sandbox's part of what was seen.
@@ -343,11 +347,26 @@ fn a_flood_of_denials_is_bounded() {
     assert!(denials.iter().all(|denial| !denial.to_string().contains('\x1b')));
 }
 
-#[sandboxed(timeout = "500ms")]
-fn late() -> Result<(), Error> {
+/// Says when it was denied something.
+#[sandboxed(policy = Policy::new().timeout(limit))]
+fn late(limit: Duration, mut denied: UnixStream) -> Result<(), Error> {
     drop(std::fs::read("/etc/hosts"));
-    std::thread::sleep(std::time::Duration::from_secs(3600));
+    denied.write_all(b"!").unwrap();
+    std::thread::sleep(Duration::from_secs(3600));
     Ok(())
+}
+
+/// With a timeout that it comes so far in.
+fn denied_and_late() -> (Error, Vec<Denial>) {
+    let mut limit = Duration::from_millis(500);
+    loop {
+        let (mut denied, theirs) = UnixStream::pair().unwrap();
+        let seen = observe(|| late(limit, theirs).unwrap_err());
+        if denied.read(&mut [0]).unwrap() == 1 {
+            return seen;
+        }
+        limit *= 2;
+    }
 }
 
 #[sandboxed]
@@ -358,7 +377,7 @@ fn killed() -> Result<(), Error> {
 
 #[test]
 fn a_worker_ends_as_it_would() {
-    let (error, denials) = observe(|| late().unwrap_err());
+    let (error, denials) = denied_and_late();
     assert!(error.is_timeout(), "{error}");
     assert_eq!(denials.len(), 1);
     let (error, denials) = observe(|| killed().unwrap_err());
@@ -515,6 +534,56 @@ fn expectations_fail_with_what_was_denied() {
         assert!(message.contains("help: add `read = \"/etc/hosts\"`"), "{message}");
         sandboxed::__private::observed_test(true, false, denied_inside).unwrap();
     });
+}
+
+/// Asks for a group of processes, of which the observer does not ask.
+#[sandboxed(thread, read = "/usr", fallible = try_group)]
+fn group(number: i32) -> i32 {
+    sys::kill(-number, 0).err().unwrap_or(0)
+}
+
+#[test]
+fn what_may_have_been_the_sandbox_is_not_passed_over() {
+    use std::os::unix::process::CommandExt;
+    if !support::has_abi(6, "the scope of signals") {
+        return;
+    }
+    let mut other = std::process::Command::new("sleep").arg("3600").process_group(0).spawn().unwrap();
+    let number = other.id().cast_signed();
+    let (errno, denials) = observe(|| group(number));
+    let failed =
+        std::panic::catch_unwind(|| sandboxed::__private::observed_test(true, false, || try_group(number)));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!((errno, denials[0].by), (libc::EPERM, By::Unknown), "{denials:?}");
+    let message = failed.unwrap_err();
+    let message = message.downcast_ref::<String>().unwrap();
+    assert!(message.contains("(EPERM, by whom cannot be told)"), "{message}");
+}
+
+#[sandboxed(timeout = "10s")]
+fn reads_when_told(mut channel: UnixStream) -> Result<(), Error> {
+    channel.write_all(&std::process::id().to_ne_bytes()).unwrap();
+    channel.read_exact(&mut [0]).unwrap();
+    drop(std::fs::read("/etc/hosts"));
+    Ok(())
+}
+
+/// The worker waits for its observer, and once killed for it to let go.
+#[test]
+fn a_worker_whose_observer_is_stopped_ends_at_its_deadline() {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let call = std::thread::spawn(|| observe(|| reads_when_told(theirs).unwrap_err()).0);
+    let mut worker = [0; 4];
+    ours.read_exact(&mut worker).unwrap();
+    let worker = processes::Process::of(i32::from_ne_bytes(worker));
+    let observer = processes::Process::of(worker.status("TracerPid").parse().unwrap());
+    sys::kill(observer.pid, libc::SIGSTOP).unwrap();
+    ours.write_all(b"!").unwrap();
+    let error = call.join().unwrap();
+    assert!(error.is_timeout(), "{error}");
+    // Not only when it was given up.
+    assert!(observer.is_gone() && !Path::new(&format!("/proc/{}", worker.pid)).exists());
 }
 
 #[sandboxed::test(read = "/usr", allow(udp), expect_no_denials, expect_all_used)]

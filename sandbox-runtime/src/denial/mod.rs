@@ -145,15 +145,17 @@ impl fmt::Display for Object {
 
 /// A name as it is, unless a terminal or a reader could take it for something else.
 pub(crate) fn shown(name: &str) -> String {
-    match name.chars().all(|c| !c.is_control() && !c.is_whitespace() && !turns_text(c)) && !name.is_empty() {
+    match name.chars().all(|c| !deceives(c) && c != ' ') && !name.is_empty() {
         true => name.to_owned(),
         false => format!("{name:?}"),
     }
 }
 
-/// Whether it changes the direction of what follows.
-fn turns_text(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether it does something to a terminal or a line, looks like a space and is none, or changes the direction of what
+/// follows.
+pub(crate) fn deceives(c: char) -> bool {
+    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || (c.is_whitespace() && c != ' ') || turns(c)
 }
 
 /// Several lines, without one's end at the end.

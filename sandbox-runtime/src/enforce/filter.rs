@@ -16,11 +16,11 @@ mod verdict;
 
 use super::LockError;
 use super::mark::NOTE;
-use crate::plan::{FilterPlan, Placement};
+use crate::plan::{FilterPlan, Limits, Placement};
 use crate::sys::seccomp;
 pub(crate) use bpf::REPORT;
 use bpf::{Action, Range, Verdict};
-use calls::{BUSY, CALLS, Call, LOOKED_AT, NONE};
+use calls::{BUSY, CALLS, Call, LOOKED_AT, NONE, UNDER_FILE_SIZE, UNDER_MEMORY, UNDER_OPEN_FILES};
 use libc::sock_filter;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
@@ -139,9 +139,13 @@ pub(crate) struct Reporting {
 }
 
 impl Reporting {
-    pub(super) fn of(plan: &FilterPlan) -> Reporting {
+    /// Also what the limits refuse.
+    pub(super) fn of(plan: &FilterPlan, limits: &Limits) -> Reporting {
         let told = |call: &Call| {
-            let is_looked_at = LOOKED_AT.contains(&call.name);
+            let is_looked_at = is_looked_at(call.name) || is_under(call.name, limits);
+            if call.name == "fcntl" && limits.open_files.is_some() {
+                return verdict::verdict(call, plan).map(|action| told(call, action)).after(verdict::dup());
+            }
             if call.name == "prctl" && plan.mark == Placement::InPlace {
                 let note = verdict::note(NOTE);
                 return verdict::verdict(call, plan).map(|action| told(call, action)).after(note);
@@ -176,6 +180,19 @@ impl Reporting {
     pub(super) fn program(&self) -> Vec<sock_filter> {
         self.program.steps()
     }
+}
+
+/// Whether a tracer looks at what comes of a call, whatever the limits.
+pub(crate) fn is_looked_at(call: &str) -> bool {
+    LOOKED_AT.contains(&call)
+}
+
+/// Whether one of the limits may refuse it.
+fn is_under(call: &str, limits: &Limits) -> bool {
+    let Limits { memory, file_size, open_files, .. } = limits;
+    [(open_files, UNDER_OPEN_FILES), (file_size, UNDER_FILE_SIZE), (memory, UNDER_MEMORY)]
+        .iter()
+        .any(|(limit, calls)| limit.is_some() && calls.contains(&call))
 }
 
 /// What a tracer is told of an answer. Not what is refused for what it does not know, nor how it is asked who is in a

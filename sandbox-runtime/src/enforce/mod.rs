@@ -24,7 +24,7 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use filter::{
-    Filter, REPORT, Reporting, WorkerPins, call_name, name_of_call, number_of_call, refusal,
+    Filter, REPORT, Reporting, WorkerPins, call_name, is_looked_at, name_of_call, number_of_call, refusal,
 };
 pub(crate) use namespaces::{Namespaces, probe as probe_namespaces};
 pub(crate) use ruleset::Recipe;
@@ -139,7 +139,7 @@ impl Locks {
     #[cfg(all(test, not(feature = "learn")))]
     pub(crate) fn of_filter(plan: &Plan) -> Locks {
         let filter = plan.filter.as_ref().map(Filter::of);
-        let reporting = plan.filter.as_ref().map(Reporting::of);
+        let reporting = plan.filter.as_ref().map(|filter| Reporting::of(filter, &plan.limits));
         Locks { filter, reporting, ..Locks::none() }
     }
 
@@ -177,7 +177,7 @@ impl Locks {
 
     /// Has the filters tell what they refuse, to whoever traces this thread or process by then.
     pub(crate) fn report(&mut self, plan: &Plan) {
-        self.reporting = plan.filter.as_ref().map(Reporting::of);
+        self.reporting = plan.filter.as_ref().map(|filter| Reporting::of(filter, &plan.limits));
     }
 
     /// To a tracer.

@@ -78,6 +78,19 @@ pub(super) fn kill(pid: Pid) {
     rustix::process::kill_process(pid, Signal::KILL).unwrap_or_default();
 }
 
+/// Ends the observer of one that was killed. Until it has seen that end nobody else can, and it may be stopped itself. Like
+/// us it is a child of the forkserver; a debugger is not.
+pub(super) fn end_observer(killed: Pid) {
+    let named = |name: &str, of: Pid| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", of.as_raw_pid())).ok()?;
+        let number = status.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()?;
+        Pid::from_raw(number)
+    };
+    let tracer = named("TracerPid:", killed);
+    let is_ours = |tracer: &Pid| named("PPid:", *tracer) == rustix::process::getppid();
+    tracer.filter(is_ours).into_iter().for_each(kill);
+}
+
 /// The kernel writes the list anew for each read from its start.
 fn pids(list: &OwnedFd) -> Vec<Pid> {
     // Few fit the stack of a template, whose other memory its workers share until it is written to.

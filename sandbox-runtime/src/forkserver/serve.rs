@@ -15,7 +15,11 @@ before_main!(before_main);
 
 /// Makes sure that the linker keeps the hook: called where a forkserver is started.
 fn before_main(hook: &Hook) {
-    let Some(mark) = std::env::var_os(MARK) else { return };
+    let Some(mark) = std::env::var_os(MARK) else {
+        #[cfg(feature = "learn")]
+        crate::learn::warn_of_release();
+        return;
+    };
     // A set-user-ID program must not become a server for a stranger; no_new_privs before exec prevents it too.
     if sys::startup::is_secure_execution() {
         sys::process::exit_now(1);

@@ -30,7 +30,7 @@ pub(super) struct Server<'a> {
 enum Task {
     Template(Box<Setup>, Vec<OwnedFd>),
     Probe(OwnedFd),
-    Observer(observer::Task, Vec<OwnedFd>),
+    Observer(Box<observer::Task>, Vec<OwnedFd>),
     #[cfg(feature = "learn")]
     Learner(crate::learn::Task, Vec<OwnedFd>),
 }
@@ -87,7 +87,7 @@ impl<'a> Server<'a> {
                     self.fork(Task::Probe(answer));
                 }
             }
-            Ok(Some((Request::Observe(task), fds))) => self.fork(Task::Observer(task, fds)),
+            Ok(Some((Request::Observe(task), fds))) => self.fork(Task::Observer(Box::new(task), fds)),
             #[cfg(feature = "learn")]
             Ok(Some((Request::Learn(task), fds))) => self.fork(Task::Learner(task, fds)),
             Ok(Some((Request::Restrict { ruleset, filter }, mut fds))) => {
@@ -112,7 +112,7 @@ impl<'a> Server<'a> {
             Ok(Fork::Child) => live(|| match task {
                 Task::Template(setup, fds) => super::template::run(*setup, fds, here, self.processors),
                 Task::Probe(answer) => crate::worker::probe(answer, here),
-                Task::Observer(task, fds) => observer::run(task, fds),
+                Task::Observer(task, fds) => observer::run(*task, fds),
                 #[cfg(feature = "learn")]
                 Task::Learner(task, fds) => observer::lesson::run(task, fds),
             }),

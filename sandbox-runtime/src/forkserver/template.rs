@@ -5,7 +5,7 @@
 //! process each does for itself: a layer of Landlock, since siblings in one domain may signal and trace each other, and
 //! the pins of the filter.
 
-use super::children::{Children, kill, live};
+use super::children::{Children, end_observer, kill, live};
 use super::message::{self, End, Report, TemplateRequest};
 use super::stock::Stock;
 use super::watch::Watch;
@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(250);
 const SHORTEST_LOOK: Duration = Duration::from_micros(200);
 /// How long a worker waits for a call before it is given up.
 const IDLE: Duration = Duration::from_secs(10);
+/// How long a worker that was killed may be kept by who traces it: less than the host waits.
+const HELD: Duration = Duration::from_secs(2);
 
 struct Template {
     control: OwnedFd,
@@ -250,6 +252,7 @@ impl Template {
                 }
                 // It was to end by itself.
                 State::Done if unused >= nanoseconds(LOOK) => kill(worker.pid),
+                State::Doomed if unused >= nanoseconds(HELD) => end_observer(worker.pid),
                 State::Done | State::Ready | State::Doomed | State::Empty | State::Ended => {}
             }
         }

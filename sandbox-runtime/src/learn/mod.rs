@@ -65,9 +65,6 @@ fn target() -> Option<&'static Path> {
             "sandboxed: {VARIABLE} is set: functions run UNENFORCED; what they use goes to {}",
             target.display()
         );
-        if cfg!(not(debug_assertions)) {
-            eprintln!("sandboxed: this is a release build with the feature `learn`: it must not be shipped");
-        }
         Some(target)
     });
     target.as_deref()
@@ -75,6 +72,13 @@ fn target() -> Option<&'static Path> {
 
 pub(crate) fn is_on() -> bool {
     target().is_some()
+}
+
+/// Where the program starts.
+pub(crate) fn warn_of_release() {
+    if cfg!(not(debug_assertions)) {
+        eprintln!("sandboxed: this is a release build with the feature `learn`: it must not be shipped");
+    }
 }
 
 /// A plan that limits as the policy says, and refuses nothing.

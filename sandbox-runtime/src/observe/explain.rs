@@ -1,7 +1,7 @@
 //! `SANDBOXED_EXPLAIN`: each denial printed once, when it is seen, and a summary at the end.
 
 use super::report::Unseen;
-use crate::denial::{By, Denial, Object, errno_name};
+use crate::denial::{By, Denial, Object, deceives, errno_name};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use serde::{Deserialize, Serialize};
@@ -143,8 +143,14 @@ enum Line<'a> {
 
 impl Line<'_> {
     fn text(&self) -> String {
-        serde_json::to_string(self).map_or_else(|_| String::new(), |line| line + "\n")
+        serde_json::to_string(self).map_or_else(|_| String::new(), |line| escaped(&line) + "\n")
     }
+}
+
+/// Outside of strings JSON has no such characters, and all of them are of four digits.
+fn escaped(line: &str) -> String {
+    let shown = |c: char| if deceives(c) { format!("\\u{:04x}", u32::from(c)) } else { c.into() };
+    line.chars().map(shown).collect()
 }
 
 /// Prints to a descriptor.
@@ -239,6 +245,17 @@ mod tests {
         assert_eq!(TEXT.summary(&both), text);
         let json = "{\"sandboxed\":\"summary\",\"denials\":1,\"different\":1}\n";
         assert_eq!(Format::Json.summary(&both), json);
+    }
+
+    #[test]
+    fn what_a_terminal_could_take_for_something_else_is_escaped_in_json() {
+        let path = "/\u{9b}2J\u{7f}\u{202e}\u{61c}\u{2028}\u{1b} ü\\\"";
+        let line = Format::Json.denial(&denial(path, By::Landlock, 1));
+        let shown = r#""path":"/\u009b2J\u007f\u202e\u061c\u2028\u001b ü\\\"""#;
+        assert!(line.contains(shown), "{line}");
+        assert_eq!(line.chars().filter(|c| c.is_control()).collect::<String>(), "\n");
+        let back: Denial = serde_json::from_str(&line).unwrap();
+        assert_eq!(back.object, Object::Path(path.into()));
     }
 
     #[test]

@@ -38,6 +38,11 @@ thread_local! {
 /// missing for the sandbox's own root): who wants what the sandbox refused, and no more, keeps those of which
 /// [`By::is_sandbox`] is true.
 ///
+/// A call that a limit refuses is a denial too ([`By::Limit`]), with the key that would raise it: `ENOMEM` of `mmap` and
+/// `mremap` under `memory`, `EFBIG` under `file_size`, `EMFILE` under `open_files`, `EAGAIN` of a new thread under
+/// `threads`. What ends the body is no denial but the call's error: `timeout`, `cpu`, its stack, the kernel's OOM killer.
+/// Nor is what a call does in part: a short write before `EFBIG`, descriptors that a message loses.
+///
 /// Where a process may not be traced (under a debugger, in some containers, with `kernel.yama.ptrace_scope` at 2 or 3), only
 /// what the sandbox's filter refuses is seen, by `seccomp_unotify(2)` (Linux 5.9): with errno and call, and mostly without
 /// paths; what Landlock, limits and file permissions refuse is not, but for what the kernel's audit records say of a worker,
@@ -82,7 +87,9 @@ pub fn observed_test<R>(
         (heard.unused.take().unwrap_or_default(), heard.unseen.take())
     };
     let denials = watching.end().unwrap_or_default();
-    let mut denied = denials.iter().filter(|denial| none && denial.by.is_sandbox()).peekable();
+    // What cannot be told may have been the sandbox.
+    let is_denied = |denial: &&Denial| denial.by.is_sandbox() || denial.by == By::Unknown;
+    let mut denied = denials.iter().filter(|denial| none && is_denied(denial)).peekable();
     if denied.peek().is_some() {
         let text: Vec<String> = denied.map(|denial| format!("\n{denial}")).collect();
         let failed = result.err().map_or_else(String::new, |error| format!("\nand it failed: {error}"));

@@ -113,7 +113,8 @@ impl Watch {
             placement: plan.placement,
             abi: plan.kernel.abi,
             restricted: server.is_restricted(),
-            open_files: plan.limits.open_files.filter(|_| is_worker),
+            limits: plan.limits,
+            threads: plan.namespaces.as_ref().and_then(|namespaces| namespaces.threads),
         };
         // The program's own stderr, where nobody reads the report before it is over.
         let print = format().filter(|_| program);

@@ -20,10 +20,26 @@ pub(crate) fn plan_for(
     placement: Placement,
     kernel: Kernel,
 ) -> Result<Plan, Error> {
+    #[cfg(not(feature = "learn"))]
+    say_that_nothing_is_learned();
     let plan = plan(policy, placement, kernel)
         .map_err(|why| Error::new(function.name, ErrorKind::Unenforceable(why), Ran::No))?;
     report_lost(function, &plan);
     Ok(plan)
+}
+
+/// Once, to who asks for it of a build that cannot.
+#[cfg(not(feature = "learn"))]
+fn say_that_nothing_is_learned() {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        let is_asked = std::env::var_os("SANDBOXED_LEARN").is_some_and(|file| !file.is_empty());
+        if is_asked && !crate::sys::startup::is_secure_execution() {
+            eprintln!(
+                "sandboxed: SANDBOXED_LEARN is set, and has no effect: this was built without the feature `learn`"
+            );
+        }
+    });
 }
 
 /// Whether the calling thread is in a sandbox from where no worker can be asked for.

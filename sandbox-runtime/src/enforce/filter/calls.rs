@@ -529,3 +529,39 @@ pub(super) const LOOKED_AT: &[&str] = &[
     "move_mount",
     "mount_setattr",
 ];
+
+/// Calls that beside others a limit may refuse, of which a tracer is told where the sandbox has that limit. Descriptors,
+/// with `fcntl`, which can do more; not `dup2` and `dup3`, whose errno for a number beyond the limit is another.
+pub(super) const UNDER_OPEN_FILES: &[&str] = &[
+    "dup",
+    "pipe",
+    "pipe2",
+    "accept",
+    "accept4",
+    "socketpair",
+    "eventfd",
+    "eventfd2",
+    "epoll_create",
+    "epoll_create1",
+    "signalfd",
+    "signalfd4",
+    "timerfd_create",
+    "memfd_create",
+    "pidfd_open",
+];
+
+/// Lengths of files.
+pub(super) const UNDER_FILE_SIZE: &[&str] = &[
+    "write",
+    "pwrite64",
+    "writev",
+    "pwritev",
+    "pwritev2",
+    "fallocate",
+    "sendfile",
+    "copy_file_range",
+    "splice",
+];
+
+/// Memory. Not `brk`, which has no errno; who is refused it asks `mmap` next.
+pub(super) const UNDER_MEMORY: &[&str] = &["mmap", "mremap"];

@@ -93,3 +93,31 @@ fn other_tables_of_calls_kill() {
         }
     }
 }
+
+/// Everything else runs as fast as ever.
+#[test]
+fn a_tracer_is_told_of_what_a_limit_refuses_only_where_there_is_one() {
+    let dup = [0, libc::F_DUPFD_CLOEXEC as u64, 0, 0, 0, 0];
+    let calls =
+        [("mmap", [0; 6]), ("write", [0; 6]), ("fallocate", [0; 6]), ("pipe2", [0; 6]), ("fcntl", dup)];
+    let none = Limits::default();
+    for (limits, expected) in [
+        (none, &[][..]),
+        (Limits { cpu: Some(std::time::Duration::from_secs(1)), ..none }, &[]),
+        (Limits { memory: Some(1), ..none }, &["mmap"]),
+        (Limits { file_size: Some(1), ..none }, &["write", "fallocate"]),
+        (Limits { open_files: Some(1), ..none }, &["pipe2", "fcntl"]),
+    ] {
+        let program = Reporting::of(&nothing(Placement::Process), &limits).program();
+        let is_told = |name, arguments| {
+            let number = number_of_call(name).try_into().unwrap();
+            let answer = machine::run(&program, &Seen { number, arch: HERE.audit, arguments });
+            assert!([ALLOW, Action::Trace.value()].contains(&answer), "{name}: {answer:x}");
+            answer != ALLOW
+        };
+        let told = calls.iter().filter(|(name, arguments)| is_told(name, *arguments));
+        assert_eq!(told.map(|(name, _)| *name).collect::<Vec<_>>(), expected, "{limits:?}");
+        assert!(is_told("ioctl", [0, 0x5401, 0, 0, 0, 0]), "whatever the limits");
+        assert!(!is_told("fcntl", [0, libc::F_GETFL as u64, 0, 0, 0, 0]));
+    }
+}

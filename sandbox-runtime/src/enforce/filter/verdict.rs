@@ -146,6 +146,12 @@ pub(super) fn note(option: u32) -> Case {
     case([Test::is(0, &[option])], Action::Trace)
 }
 
+/// A new number for a descriptor (`fcntl(2)`), which is always allowed.
+pub(super) fn dup() -> Case {
+    let dup = [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC].map(i32::cast_unsigned);
+    case([Test::is(1, &dup)], Action::Trace)
+}
+
 fn case<const N: usize>(all_of: [Test; N], then: Action) -> Case {
     Case { all_of: all_of.into(), then }
 }

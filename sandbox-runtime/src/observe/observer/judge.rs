@@ -10,9 +10,10 @@ use super::path::{Found, Named, has_our_root};
 use super::probe::Probe;
 use super::program::run_by;
 use crate::denial::{By, Object};
+use crate::enforce::is_looked_at;
 use crate::observe::report::Seen;
-use crate::plan::Placement;
-use crate::policy::{Access, NetAccess};
+use crate::plan::{Limits, Placement};
+use crate::policy::{Access, NetAccess, Policy};
 use rustix::fs::{Access as Mode, FileType};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
@@ -29,8 +30,10 @@ pub(crate) struct Facts {
     pub(crate) abi: u32,
     /// The observer is itself in what `in_place` did to the host.
     pub(crate) restricted: bool,
-    /// `open_files`, where the sandbox limits them.
-    pub(crate) open_files: Option<u64>,
+    /// Those of the sandbox.
+    pub(crate) limits: Limits,
+    /// `threads`, where the sandbox limits them.
+    pub(crate) threads: Option<u64>,
 }
 
 /// A call that failed.
@@ -76,10 +79,14 @@ impl Said {
 }
 
 /// The errnos that a refusal can have, and that of what is not there. `EXDEV` says something in a rename or a link alone,
-/// `EAGAIN` where a thread begins.
-pub(super) fn is_looked_into(name: &str, errno: i32) -> bool {
+/// `EAGAIN` where a thread begins. Calls that are looked at for a limit's sake have those of limits alone.
+pub(super) fn is_looked_into(name: &str, errno: i32, limits: &Limits) -> bool {
     match errno {
-        libc::EACCES | libc::EPERM | libc::EMFILE | libc::ENOENT => true,
+        libc::EMFILE => true,
+        libc::EFBIG => limits.file_size.is_some(),
+        libc::ENOMEM => limits.memory.is_some() && matches!(name, "mmap" | "mremap"),
+        _ if !is_looked_at(name) => false,
+        libc::EACCES | libc::EPERM | libc::ENOENT => true,
         libc::EXDEV => name.starts_with("rename") || name.starts_with("link"),
         libc::EAGAIN => name == "clone",
         _ => false,
@@ -89,7 +96,7 @@ pub(super) fn is_looked_into(name: &str, errno: i32) -> bool {
 impl Refused<'_> {
     /// What there is to say of it; `None` where it is our own asking.
     pub(super) fn seen(self) -> Option<Seen> {
-        if self.errno == libc::EMFILE || self.errno == libc::EAGAIN {
+        if let libc::EMFILE | libc::EFBIG | libc::ENOMEM | libc::EAGAIN = self.errno {
             return Some(self.limited());
         }
         if self.errno == libc::ENOENT {
@@ -123,20 +130,27 @@ impl Refused<'_> {
     }
 
     fn limited(&self) -> Seen {
-        let (by, operation, grant, note) = match (self.errno, self.facts.open_files) {
-            (libc::EMFILE, Some(limit)) => {
-                let more = format!("open_files = {}", limit.saturating_mul(2));
-                (By::Limit, self.name, Some(more), Some(format!("open_files is {limit}")))
+        let Facts { limits, threads, .. } = self.facts;
+        type Key = fn(u64) -> Policy;
+        let (limit, key, or): (_, Key, _) = match self.errno {
+            libc::EMFILE => {
+                (limits.open_files, |most| Policy::new().open_files(most), "RLIMIT_NOFILE of the program")
             }
-            (libc::EMFILE, None) => {
-                (By::Permissions, self.name, None, Some("RLIMIT_NOFILE of the program".into()))
+            libc::EFBIG => {
+                (limits.file_size, |most| Policy::new().file_size(most), "RLIMIT_FSIZE of the program")
             }
-            _ => {
-                (By::Limit, self.name, None, Some("the limit of threads, or of the user's processes".into()))
-            }
+            libc::ENOMEM => (limits.memory, |most| Policy::new().memory(most), "RLIMIT_AS of the program"),
+            _ => (*threads, |most| Policy::new().threads(most), "the limit of the user's processes"),
         };
-        let (operation, call) = (operation.into(), self.name.into());
-        Seen { operation, call, object: Object::Nothing, errno: self.errno, by, grant, note }
+        let (by, grant, note) = match limit {
+            Some(limit) => {
+                let more = key(limit.saturating_mul(2)).to_string();
+                (By::Limit, Some(more), format!("the limit is `{}`", key(limit)))
+            }
+            None => (By::Permissions, None, or.to_owned()),
+        };
+        let (operation, call) = (self.name.into(), self.name.into());
+        Seen { operation, call, object: Object::Nothing, errno: self.errno, by, grant, note: Some(note) }
     }
 
     /// What is not there. The kernel has looked for it, and so may we.

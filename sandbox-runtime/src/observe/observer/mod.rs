@@ -318,7 +318,9 @@ impl Observer {
 
     fn seen(&self, thread: Pid, call: &Call, errno: i32, by_filter: bool) -> Option<Seen> {
         let name = name_of_call(call.number);
-        if self.quiet.contains(&thread) || (!by_filter && !judge::is_looked_into(name, errno)) {
+        if self.quiet.contains(&thread)
+            || (!by_filter && !judge::is_looked_into(name, errno, &self.task.facts.limits))
+        {
             return None;
         }
         let (facts, probe) = (&self.task.facts, self.probe.as_ref());
