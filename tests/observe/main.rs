@@ -578,12 +578,14 @@ fn a_worker_whose_observer_is_stopped_ends_at_its_deadline() {
     ours.read_exact(&mut worker).unwrap();
     let worker = processes::Process::of(i32::from_ne_bytes(worker));
     let observer = processes::Process::of(worker.status("TracerPid").parse().unwrap());
+    let forkserver = processes::Process::of(processes::parent(observer.pid).unwrap());
     sys::kill(observer.pid, libc::SIGSTOP).unwrap();
     ours.write_all(b"!").unwrap();
     let error = call.join().unwrap();
     assert!(error.is_timeout(), "{error}");
-    // Not only when it was given up.
     assert!(observer.is_gone() && !Path::new(&format!("/proc/{}", worker.pid)).exists());
+    // Else the host would have given up the forkserver, too.
+    assert!(!forkserver.is_gone());
 }
 
 #[sandboxed::test(read = "/usr", allow(udp), expect_no_denials, expect_all_used)]
