@@ -275,46 +275,43 @@ impl Refused<'_> {
         Said::new(joined(&rights), path(found), keys(lacking), outside)
     }
 
-    /// The program, or what runs it: of them it is the first that is refused.
+    /// The program, or what runs it: of them it is the first that is refused. What runs it is read from what the sandbox may
+    /// read alone.
     fn of_program(&self, program: &Rc<Found>) -> Said {
-        let needs: Vec<(Need, Rc<Found>)> = self
-            .with_what_runs_it(program)
-            .into_iter()
-            .map(|file| (Need::File(Access::EXECUTE, Rc::clone(&file)), file))
-            .collect();
+        /// Itself, four scripts that name one another, what runs the last, and its loader: more the kernel refuses.
+        const MOST: usize = 7;
         let mut unsure = Vec::new();
-        for (need, file) in &needs {
-            let outside = self.outside(std::iter::once(need));
-            let refuses = PROGRAM.map(|right| self.refuses(right, file));
+        let mut next = Some(Rc::clone(program));
+        for _ in 0..MOST {
+            let Some(file) = next else { break };
+            let need = Need::File(Access::EXECUTE, Rc::clone(&file));
+            let outside = self.outside(std::iter::once(&need));
+            let refuses = PROGRAM.map(|right| self.refuses(right, &file));
             match (outside, refuses) {
                 (Outside::Allowed, [Some(false), Some(false)]) => {}
                 // The kernel cannot be asked.
                 (Outside::Allowed, [None, Some(false)]) => unsure.push(need),
                 _ => {
-                    let operation = joined(&self.lacking(&PROGRAM, file));
-                    let said = Said::new(operation, path(file), keys(std::iter::once(need)), outside);
-                    let runs = !Rc::ptr_eq(file, program);
+                    let operation = joined(&self.lacking(&PROGRAM, &file));
+                    let said = Said::new(operation, path(&file), keys(std::iter::once(&need)), outside);
+                    let runs = !Rc::ptr_eq(&file, program);
                     return Said { note: runs.then(|| format!("it runs {}", text(&program.shown))), ..said };
                 }
             }
+            next = self.what_runs(&file);
         }
         let note = "which of them is refused cannot be asked before Linux 6.14".to_owned();
         let note = (!unsure.is_empty()).then_some(note);
-        let (operation, grant) = (Access::EXECUTE.to_string(), keys(unsure.into_iter()));
+        let (operation, grant) = (Access::EXECUTE.to_string(), keys(unsure.iter()));
         Said { note, ..Said::new(operation, path(program), grant, Outside::Unknown) }
     }
 
-    fn with_what_runs_it(&self, program: &Rc<Found>) -> Vec<Rc<Found>> {
-        /// Itself, four scripts that name one another, what runs the last, and its loader: more the kernel refuses.
-        const MOST: usize = 7;
-        let next = |file: &Rc<Found>| {
-            let path = run_by(file)?;
-            let found = self.find(&Named { directory: libc::AT_FDCWD, path: path.clone() }, false);
-            // What it is named there is the same in other versions of the system.
-            let shown = if Path::new(&path).is_absolute() { path.into() } else { found.shown.clone() };
-            Some(Rc::new(Found { shown, ..found }))
-        };
-        std::iter::successors(Some(Rc::clone(program)), next).take(MOST).collect()
+    fn what_runs(&self, file: &Found) -> Option<Rc<Found>> {
+        let path = run_by(file)?;
+        let found = self.find(&Named { directory: libc::AT_FDCWD, path: path.clone() }, false);
+        // What it is named there is the same in other versions of the system.
+        let shown = if Path::new(&path).is_absolute() { path.into() } else { found.shown.clone() };
+        Some(Rc::new(Found { shown, ..found }))
     }
 
     /// The kernel asks for entries first, and for nothing else where they are refused.
