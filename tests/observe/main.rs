@@ -429,6 +429,9 @@ fn tries_for_a_while(barrier: &std::sync::Barrier) -> u64 {
 /// Without a tracer the kernel would end the program at its next refused call.
 #[test]
 fn a_thread_keeps_its_observer_when_the_forkserver_ends() {
+    if !support::has_abi(1, "a sandboxed thread") {
+        return;
+    }
     in_child("a_thread_keeps_its_observer_when_the_forkserver_ends", || {
         let barrier = std::sync::Barrier::new(2);
         let (refused, denials) = std::thread::scope(|scope| {
@@ -542,13 +545,26 @@ fn group(number: i32) -> i32 {
     sys::kill(-number, 0).err().unwrap_or(0)
 }
 
+const ANOTHER: &str = "SANDBOXED_TEST_ANOTHER";
+
+/// Only there: until its input ends.
+#[test]
+fn another_process() {
+    if std::env::var_os(ANOTHER).is_some() {
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+    }
+}
+
 #[test]
 fn what_may_have_been_the_sandbox_is_not_passed_over() {
     use std::os::unix::process::CommandExt;
     if !support::has_abi(6, "the scope of signals") {
         return;
     }
-    let mut other = std::process::Command::new("sleep").arg("3600").process_group(0).spawn().unwrap();
+    let mut other = std::process::Command::new(std::env::current_exe().unwrap());
+    other.args(["--exact", "another_process", "--nocapture"]).env(ANOTHER, "1");
+    other.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).process_group(0);
+    let mut other = other.spawn().unwrap();
     let number = other.id().cast_signed();
     let (errno, denials) = observe(|| group(number));
     let failed =
@@ -594,9 +610,16 @@ fn what_is_used_is_no_surplus() {
     std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
 }
 
+/// With the loader, where that is not a link to what is in `/usr/lib`.
+fn needed_by_env() -> Vec<PathBuf> {
+    let loader = Path::new("/lib64/ld-linux-x86-64.so.2").canonicalize().ok();
+    let elsewhere = loader.filter(|loader| !loader.starts_with("/usr/lib"));
+    ["/usr/bin/env", "/usr/lib"].map(PathBuf::from).into_iter().chain(elsewhere).collect()
+}
+
 /// A program that runs, and a port where nobody answers.
 #[sandboxed::test(
-    execute = ["/usr/bin/env", "/usr/lib"],
+    execute = needed_by_env(),
     tcp_connect = 1,
     expect_all_used,
     unenforceable = "skip"
