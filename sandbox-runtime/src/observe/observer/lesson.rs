@@ -5,7 +5,7 @@
 
 use super::call::{Ask, ask};
 use super::needs::{Need, needs};
-use super::path::{Found, Named};
+use super::path::{Found, Named, mapped};
 use super::{Tracer, look_on, settle_in};
 use crate::enforce::mark::LEARN;
 use crate::enforce::name_of_call;
@@ -271,9 +271,7 @@ impl Learner {
     fn executed(&mut self, thread: Pid, under_way: Option<UnderWay>) {
         let Some(under_way) = under_way else { return };
         self.own.extend(process_of(thread));
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", thread.as_raw_pid())).unwrap_or_default();
-        let paths = maps.lines().filter_map(|line| line.split_once('/').map(|(_, path)| format!("/{path}")));
-        let mapped = paths.collect::<BTreeSet<_>>().into_iter().map(|path| Use::new("execute", path));
+        let mapped = mapped(thread).into_iter().map(|path| Use::new("execute", path.to_string_lossy()));
         let all: BTreeSet<Use> = under_way.uses.into_iter().chain(mapped).collect();
         all.into_iter().for_each(|used| self.note(thread, used));
     }

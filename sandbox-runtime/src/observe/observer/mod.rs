@@ -246,6 +246,10 @@ impl Tracer for Observer {
                 self.quiet.remove(&thread);
                 let (_, used) = self.under_way.remove(&thread).unzip();
                 self.note_uses(used.unwrap_or_default());
+                if !self.task.grants.is_empty() {
+                    let placement = self.task.facts.placement;
+                    self.note_uses(uses::used_by_program(thread, placement, &self.task.grants));
+                }
             }
             // The first thread's end is that of the program, whose parent is to see the summary before it.
             Stop::Exit if self.process == Some(thread.as_raw_pid()) => self.summarise(),

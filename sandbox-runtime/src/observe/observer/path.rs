@@ -6,6 +6,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -91,6 +92,12 @@ fn as_self(thread: Pid, path: PathBuf) -> PathBuf {
         return below(rest, "thread-self");
     }
     rest.strip_prefix(&process).map(|rest| below(rest, "self")).unwrap_or(path)
+}
+
+/// The files that a process has mapped: of one that was just started the program, and what runs it.
+pub(super) fn mapped(thread: Pid) -> BTreeSet<PathBuf> {
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", thread.as_raw_pid())).unwrap_or_default();
+    maps.lines().filter_map(|line| line.find('/').map(|start| line[start..].into())).collect()
 }
 
 fn reopen(link: &Path) -> Result<OwnedFd, Errno> {

@@ -6,6 +6,7 @@
 use super::call::Ask;
 use super::is_traced_by_us;
 use super::needs::{Need, needs};
+use super::path::{Named, mapped};
 use crate::plan::{Placement, Plan};
 use crate::policy::{Access, Allow, NetAccess, Policy};
 use crate::sys::process::process_of;
@@ -13,6 +14,7 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// One grant that can be used or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +61,15 @@ pub(super) fn used_by(thread: Pid, placement: Placement, ask: &Ask, grants: &[Gr
     let needs = needs(thread, ask, |named, bare| named.find(thread, bare));
     let needs = needs.iter().filter(|need| !is_to_itself(thread, placement, need));
     needs.flat_map(|need| used_for(need, placement, grants)).collect()
+}
+
+/// Which of them a program needed that was just started: itself, and what runs it.
+pub(super) fn used_by_program(thread: Pid, placement: Placement, grants: &[Grant]) -> Vec<usize> {
+    let needs = mapped(thread).into_iter().map(|path| {
+        let named = Named { directory: libc::AT_FDCWD, path: path.into() };
+        Need::File(Access::EXECUTE, Rc::new(named.find(thread, false)))
+    });
+    needs.flat_map(|need| used_for(&need, placement, grants)).collect()
 }
 
 /// Those that are for it. Of paths that are below one another the innermost are enough.
