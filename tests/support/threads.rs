@@ -19,9 +19,18 @@ fn all_signals() -> libc::sigset_t {
 
 /// Blocks every signal for the calling thread.
 pub fn block_all_signals() {
+    change_mask(libc::SIG_BLOCK);
+}
+
+/// Lets every signal through to the calling thread again.
+pub fn unblock_all_signals() {
+    change_mask(libc::SIG_UNBLOCK);
+}
+
+fn change_mask(how: i32) {
     let all = all_signals();
     // SAFETY: the set is initialised; no old mask is asked for.
-    assert_eq!(unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut()) }, 0);
+    assert_eq!(unsafe { libc::pthread_sigmask(how, &raw const all, std::ptr::null_mut()) }, 0);
 }
 
 /// Whether the calling thread blocks this signal.

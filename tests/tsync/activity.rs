@@ -5,7 +5,7 @@ use crate::threads;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::futex;
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
@@ -37,6 +37,10 @@ pub enum Activity {
     Spawner,
     /// Waits with all signals blocked.
     Deaf,
+    /// Sleeps with a lock, until a signal comes.
+    Holder,
+    /// Waits for that lock with all signals blocked.
+    DeafForLock,
 }
 
 /// Those of which many make a crowd but no load: each is one thread, and waits.
@@ -76,12 +80,36 @@ impl Activity {
                 threads::block_all_signals();
                 until_over(shared, || wait_in_poll(shared));
             }
+            Activity::Holder => {
+                let lock = LOCK.lock().unwrap();
+                shared.is_ready();
+                nap(900);
+                drop(lock);
+                repeat_until_over(shared, || wait_in_poll(shared));
+            }
+            Activity::DeafForLock => {
+                while LOCK.try_lock().is_ok() {
+                    std::thread::yield_now();
+                }
+                threads::block_all_signals();
+                shared.is_ready();
+                let lock = LOCK.lock().unwrap();
+                threads::unblock_all_signals();
+                drop(lock);
+                repeat_until_over(shared, || wait_in_poll(shared));
+            }
         }
     }
 }
 
-fn until_over(shared: &Shared, mut once: impl FnMut()) {
+static LOCK: Mutex<()> = Mutex::new(());
+
+fn until_over(shared: &Shared, once: impl FnMut()) {
     shared.is_ready();
+    repeat_until_over(shared, once);
+}
+
+fn repeat_until_over(shared: &Shared, mut once: impl FnMut()) {
     while !shared.is_over() {
         once();
     }

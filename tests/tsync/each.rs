@@ -14,9 +14,11 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// What threads do beside waiting, which those of [`counted`] do.
-const GROUPS: [(&str, &[Activity]); 5] = [
+const GROUPS: [(&str, &[Activity]); 6] = [
     ("each::computing", &[Activity::Busy, Activity::Calls, Activity::Busy]),
     ("each::holding_locks", &[Activity::Stdout, Activity::Allocator, Activity::Allocator]),
+    // As threads of glibc's do for its own locks when they begin and end.
+    ("each::deaf_for_a_lock", &[Activity::Holder, Activity::DeafForLock]),
     ("each::in_handler", &[Activity::Handler, Activity::Handler]),
     ("each::with_children", &[Activity::Vfork, Activity::Vfork, Activity::Command]),
     ("each::born", &[Activity::Births, Activity::Spawner]),

@@ -5,6 +5,10 @@
 //! there, none can be born or end, so none can be missed. Then each runs the action, and all must say that they did.
 //! Where one cannot, the process ends while the others are held: none goes on beside a thread that is free.
 //!
+//! One that waits may hold a lock that another, with its signals blocked, needs to go on: glibc's threads take its
+//! locks so when they begin and end. That one can only come once the first has gone on. So where not all come soon,
+//! all are let go for a moment, and gathered anew.
+//!
 //! A gathered thread may hold any lock, that of the allocator included: nothing between the first signal and the
 //! release allocates, locks or prints.
 #![allow(unsafe_code)]
@@ -17,8 +21,16 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long threads may take to answer.
+/// How long threads may take to do what they came for.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often threads are gathered: five seconds in all.
+const ATTEMPTS: u32 = 20;
+
+/// How long they are held for one that has not come: more each time, since many take longer, or a loaded machine.
+fn hold_of(attempt: u32) -> Duration {
+    Duration::from_millis(10 << attempt.min(5))
+}
 
 /// Between two looks at the threads.
 const STEP: Duration = Duration::from_micros(50);
@@ -28,17 +40,28 @@ pub(crate) trait Action: Sync {
     fn run(&self) -> bool;
 }
 
-/// Whether those that wait go on waiting.
-static RELEASE: AtomicU32 = AtomicU32::new(HOLD);
-const HOLD: u32 = 0;
-const RUN: u32 = 1;
+/// Whether those that wait go on waiting: they do as long as this is the attempt that they came for.
+static TURN: AtomicU32 = AtomicU32::new(LET_GO);
+/// They run the action.
+const RUN: u32 = u32::MAX;
+/// They go on as if nothing had been.
+const LET_GO: u32 = u32::MAX - 1;
 
-/// The threads that wait, in the order they came: the number of each, and how far it is. Zero is free.
+/// The threads that wait, in the order they came: the attempt, the number of each, and how far it is. Only who took a
+/// slot gives it back. Zero ends the list.
 static SLOTS: [AtomicU32; 64 * 1024] = [const { AtomicU32::new(0) }; 64 * 1024];
 /// The action worked there, or the thread has ended and stays listed.
 const DONE: u32 = 1 << 30;
 /// The action failed there.
 const FAILED: u32 = 1 << 31;
+/// The slot of no thread.
+const FREE_AGAIN: u32 = DONE;
+/// Numbers of threads are below (`PID_MAX_LIMIT`, `include/linux/threads.h`).
+const TID: u32 = (1 << 22) - 1;
+
+fn state_of(attempt: u32, tid: i32) -> u32 {
+    (attempt << TID.count_ones()) | tid.unsigned_abs()
+}
 
 /// What they wait for.
 static ACTION: AtomicPtr<&dyn Action> = AtomicPtr::new(std::ptr::null_mut());
@@ -54,12 +77,9 @@ static ACTION: AtomicPtr<&dyn Action> = AtomicPtr::new(std::ptr::null_mut());
 pub(crate) fn run_in_each(tasks: BorrowedFd<'_>, action: &dyn Action) -> io::Result<()> {
     taken().for_each(|slot| slot.store(0, Ordering::Release));
     ACTION.store((&raw const action).cast_mut().cast(), Ordering::Release);
-    RELEASE.store(HOLD, Ordering::Release);
     let handler = Handler::install()?;
     gather(tasks, handler.signal);
-    RELEASE.store(RUN, Ordering::Release);
-    // Nobody waits, or all are woken.
-    futex::wake(&RELEASE, futex::Flags::PRIVATE, u32::MAX >> 1).unwrap_or_default();
+    release(RUN);
     until_all_are_done();
     if !action.run() {
         end_process(own_tid(), "cannot be restricted");
@@ -71,22 +91,43 @@ fn taken() -> impl Iterator<Item = &'static AtomicU32> {
     SLOTS.iter().take_while(|slot| slot.load(Ordering::Acquire) != 0)
 }
 
-/// Signals until every thread of the process waits.
+fn release(turn: u32) {
+    TURN.store(turn, Ordering::Release);
+    // Nobody waits, or all are woken.
+    futex::wake(&TURN, futex::Flags::PRIVATE, u32::MAX >> 1).unwrap_or_default();
+}
+
+/// Returns when every thread of the process waits.
 fn gather(tasks: BorrowedFd<'_>, signal: c_int) {
-    let mut patience = Patience::new();
+    for attempt in 0..ATTEMPTS {
+        TURN.store(attempt, Ordering::Release);
+        let Err(missing) = hold(tasks, signal, attempt) else { return };
+        if attempt + 1 == ATTEMPTS {
+            end_process(missing, "does not answer a signal (does it block them all?)");
+        }
+        release(LET_GO);
+        std::thread::sleep(hold_of(attempt) / 10);
+    }
+}
+
+/// Signals until every thread waits. Or says which does not, after a while.
+fn hold(tasks: BorrowedFd<'_>, signal: c_int, attempt: u32) -> Result<(), i32> {
+    let mut patience = Patience::new(hold_of(attempt));
     let me = own_tid();
     let process = rustix::process::getpid().as_raw_nonzero().get();
     // A thread that is late is not sent signal after signal. Others of the same remainder displace it, no more.
     let mut signalled = [0; 1024];
-    for round in 1u32.. {
+    let mut round = 0u32;
+    loop {
+        round += 1;
         let again = round.is_multiple_of(64);
         let (mut here, mut missing) = (1, 0);
         each_tid(tasks, |tid| {
             if tid == me {
                 return;
             }
-            if is_here(tid) || (again && has_ended(tasks, tid) && arrive(tid.unsigned_abs() | DONE).is_some())
-            {
+            let state = state_of(attempt, tid);
+            if is_here(state) || (again && has_ended(tasks, tid) && arrive(state | DONE).is_some()) {
                 here += 1;
                 return;
             }
@@ -99,19 +140,32 @@ fn gather(tasks: BorrowedFd<'_>, signal: c_int) {
             }
         });
         // The listing is no snapshot: a thread that ends while it is read can hide the one behind it. The count is
-        // exact, and those that wait are neither born nor end.
-        if missing == 0 && super::process::threads_in(tasks) == Some(here) {
-            return;
+        // exact, and those that wait are neither born nor end; who has ended must have been counted, though.
+        if missing == 0 && super::process::threads_in(tasks) == Some(here) && ended_are_listed(tasks) {
+            return Ok(());
         }
         if patience.is_over() {
-            end_process(missing, "does not answer a signal (does it block them all?)");
+            return Err(missing);
         }
         std::thread::sleep(STEP);
     }
 }
 
-fn is_here(tid: i32) -> bool {
-    taken().any(|slot| slot.load(Ordering::Acquire) & !(DONE | FAILED) == tid.unsigned_abs())
+fn is_here(state: u32) -> bool {
+    taken().any(|slot| slot.load(Ordering::Acquire) & !DONE == state)
+}
+
+/// Whether those that had ended are listed still. One that is not could let another of its number pass for ended.
+fn ended_are_listed(tasks: BorrowedFd<'_>) -> bool {
+    let mut all = true;
+    for slot in taken() {
+        let state = slot.load(Ordering::Acquire);
+        if state & DONE != 0 && state != FREE_AGAIN && !has_ended(tasks, (state & TID).cast_signed()) {
+            slot.store(FREE_AGAIN, Ordering::Release);
+            all = false;
+        }
+    }
+    all
 }
 
 /// The first thread, or one that is traced, can end and still be listed. It runs nothing any more.
@@ -131,16 +185,16 @@ fn has_ended(tasks: BorrowedFd<'_>, tid: i32) -> bool {
 }
 
 fn until_all_are_done() {
-    let mut patience = Patience::new();
+    let mut patience = Patience::new(PATIENCE);
     loop {
         let mut states = taken().map(|slot| slot.load(Ordering::Acquire));
         match states.find(|state| state & DONE == 0) {
             None => return,
             Some(state) if state & FAILED != 0 => {
-                end_process((state & !FAILED).cast_signed(), "cannot be restricted");
+                end_process((state & TID).cast_signed(), "cannot be restricted");
             }
             Some(late) if patience.is_over() => {
-                end_process(late.cast_signed(), "did not say that it is restricted")
+                end_process((late & TID).cast_signed(), "did not say that it is restricted")
             }
             Some(_) => std::thread::sleep(STEP),
         }
@@ -154,8 +208,8 @@ struct Patience {
 }
 
 impl Patience {
-    fn new() -> Patience {
-        Patience { left: PATIENCE, looked: Instant::now() }
+    fn new(left: Duration) -> Patience {
+        Patience { left, looked: Instant::now() }
     }
 
     fn is_over(&mut self) -> bool {
@@ -275,21 +329,19 @@ impl Drop for Handler {
 /// Waits for the release, then acts. Async-signal-safe: atomics, `gettid`, `futex`, and the action's system calls.
 extern "C" fn on_signal(_: c_int) {
     let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    let tid = own_tid().unsigned_abs();
+    let turn = TURN.load(Ordering::Acquire);
     // Later, or a second signal that was on its way: nothing to do.
-    if RELEASE.load(Ordering::Acquire) == HOLD
-        && let Some(slot) = arrive(tid)
+    if turn < ATTEMPTS
+        && let state = state_of(turn, own_tid())
+        && let Some(slot) = arrive(state)
     {
-        while RELEASE.load(Ordering::Acquire) == HOLD {
-            wait_while(HOLD);
+        while TURN.load(Ordering::Acquire) == turn {
+            wait_while(turn);
         }
-        let worked = run_action();
-        slot.store(tid | if worked { DONE } else { FAILED }, Ordering::Release);
-        if !worked {
-            // The process is about to end, and this thread is not to go on free.
-            loop {
-                wait_while(RUN);
-            }
+        if TURN.load(Ordering::Acquire) == RUN {
+            act(slot, state);
+        } else {
+            slot.store(FREE_AGAIN, Ordering::Release);
         }
     }
     // SAFETY: takes nothing.
@@ -298,14 +350,28 @@ extern "C" fn on_signal(_: c_int) {
     unsafe { *place = errno };
 }
 
-/// Sleeps as long as `RELEASE` says this, or not at all: callers look again.
-fn wait_while(release: u32) {
-    futex::wait(&RELEASE, futex::Flags::PRIVATE, release, None).unwrap_or_default();
+fn act(slot: &AtomicU32, state: u32) {
+    let worked = run_action();
+    slot.store(state | if worked { DONE } else { FAILED }, Ordering::Release);
+    if !worked {
+        // The process is about to end, and this thread is not to go on free.
+        loop {
+            wait_while(RUN);
+        }
+    }
+}
+
+/// Sleeps as long as `TURN` says this, or not at all: callers look again.
+fn wait_while(turn: u32) {
+    futex::wait(&TURN, futex::Flags::PRIVATE, turn, None).unwrap_or_default();
 }
 
 /// Takes a slot; `None` where there is none.
 fn arrive(state: u32) -> Option<&'static AtomicU32> {
-    SLOTS.iter().find(|slot| slot.compare_exchange(0, state, Ordering::AcqRel, Ordering::Acquire).is_ok())
+    let takes = |slot: &AtomicU32, free| {
+        slot.compare_exchange(free, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    };
+    SLOTS.iter().find(|slot| [0, FREE_AGAIN].into_iter().any(|free| takes(slot, free)))
 }
 
 fn run_action() -> bool {
