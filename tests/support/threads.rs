@@ -151,22 +151,33 @@ pub fn wait_for_vfork(milliseconds: usize) {
     super::sys::wait_for(child);
 }
 
-/// Stops one thread of another process, by tracing it.
-pub fn stop_thread(tid: i32) {
+/// Traces one thread of another process, which goes on.
+pub fn trace_thread(tid: i32) {
     let null = std::ptr::null_mut::<libc::c_void>();
-    // SAFETY: with these requests the kernel reads and writes no memory of ours.
+    // SAFETY: with this request the kernel reads and writes no memory of ours.
     let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, null, null) };
     assert_eq!(seized, 0, "PTRACE_SEIZE: {}", std::io::Error::last_os_error());
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, null, null) }, 0);
+}
+
+/// Waits until a traced thread stops or has ended.
+pub fn wait_for_thread(tid: i32) {
     // SAFETY: no status is asked for.
     assert_eq!(unsafe { libc::waitpid(tid, std::ptr::null_mut(), libc::__WALL) }, tid);
+}
+
+/// Stops one thread of another process, by tracing it.
+pub fn stop_thread(tid: i32) {
+    trace_thread(tid);
+    let null = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: as in `trace_thread`.
+    assert_eq!(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, null, null) }, 0);
+    wait_for_thread(tid);
 }
 
 /// Lets a thread go on that [`stop_thread`] stopped.
 pub fn let_go(tid: i32) {
     let null = std::ptr::null_mut::<libc::c_void>();
-    // SAFETY: as above.
+    // SAFETY: as in `trace_thread`.
     let done = unsafe { libc::ptrace(libc::PTRACE_DETACH, tid, null, null) };
     assert_eq!(done, 0, "PTRACE_DETACH: {}", std::io::Error::last_os_error());
 }

@@ -14,6 +14,7 @@ mod places;
 mod processes;
 #[path = "../support/raw.rs"]
 mod raw;
+mod reuse;
 mod ring;
 #[path = "../support/ring.rs"]
 mod ring_support;
@@ -80,7 +81,7 @@ const BY_SIGNAL: std::ops::Range<u32> = 1..TSYNC;
 
 fn main() -> ExitCode {
     cases::main(
-        [each::cases(), none::cases(), signal::cases(), costs::cases(), ring::cases()]
+        [each::cases(), none::cases(), signal::cases(), costs::cases(), ring::cases(), reuse::cases()]
             .into_iter()
             .flatten()
             .collect(),
