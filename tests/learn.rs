@@ -1,5 +1,8 @@
 //! `SANDBOXED_LEARN`: what is learned is what the enforced function needs. Without the feature there is no such variable.
 
+#[cfg(feature = "learn")]
+#[path = "support/logger.rs"]
+mod logger;
 #[path = "support/processes.rs"]
 mod processes;
 #[path = "support/sys.rs"]
@@ -412,20 +415,6 @@ mod with_the_feature {
         );
     }
 
-    struct Panics;
-
-    impl log::Log for Panics {
-        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-            true
-        }
-
-        fn log(&self, _: &log::Record<'_>) {
-            panic!("as it is wanted");
-        }
-
-        fn flush(&self) {}
-    }
-
     #[sandboxed]
     fn logs() -> Result<(), Error> {
         log::error!("a record");
@@ -443,7 +432,7 @@ mod with_the_feature {
         const NAME: &str = "with_the_feature::what_a_program_does_after_its_logger_panicked_is_learned";
         if is_rerun(NAME) {
             goes_on().unwrap();
-            log::set_logger(&Panics).unwrap();
+            log::set_logger(&logger::Panics).unwrap();
             log::set_max_level(log::LevelFilter::Error);
             std::panic::catch_unwind(logs).unwrap_err();
             return drop(fs::read("/etc/hosts").unwrap());

@@ -1,7 +1,7 @@
 //! Where nobody may trace: what filters refuse is seen nevertheless, and nothing else is different.
 
-use crate::container::{listen, refuse};
 use crate::support::in_child;
+use crate::sys::container::{listen, refuse};
 use crate::table::Try;
 use sandboxed::{By, Denial, Error, observe, sandboxed};
 use std::net::UdpSocket;

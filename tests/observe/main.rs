@@ -4,11 +4,11 @@
 mod assertions;
 mod barred;
 mod blame;
-#[path = "../support/container.rs"]
-mod container;
 #[path = "../support/foreign.rs"]
 mod foreign;
 mod limits;
+#[path = "../support/logger.rs"]
+mod logger;
 #[path = "../support/processes.rs"]
 mod processes;
 #[path = "../support/raw.rs"]
@@ -476,20 +476,6 @@ fn a_program_is_observed_from_then_on() {
     });
 }
 
-struct Panics;
-
-impl log::Log for Panics {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, _: &log::Record<'_>) {
-        panic!("as it is wanted");
-    }
-
-    fn flush(&self) {}
-}
-
 #[sandboxed(read = "/usr")]
 fn logs() -> Result<(), Error> {
     log::error!("a record");
@@ -502,7 +488,7 @@ fn what_a_program_does_after_its_logger_panicked_is_seen() {
     const NAME: &str = "what_a_program_does_after_its_logger_panicked_is_seen";
     if processes::is_rerun(NAME) {
         restrict().unwrap();
-        log::set_logger(&Panics).unwrap();
+        log::set_logger(&logger::Panics).unwrap();
         log::set_max_level(log::LevelFilter::Error);
         std::panic::catch_unwind(logs).unwrap_err();
         assert_eq!(support::errno(std::fs::read("/etc/hosts")), libc::EACCES);

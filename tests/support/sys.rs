@@ -1,6 +1,9 @@
 //! System calls that tests make and that neither std nor rustix offers safely, one function each.
 #![allow(unsafe_code, dead_code)] // each test file uses its part
 
+#[path = "container.rs"]
+pub mod container;
+
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
@@ -204,30 +207,9 @@ pub fn limit_process(pid: i32, resource: libc::__rlimit_resource_t, most: u64) {
     assert_eq!(done, 0, "prlimit: {}", std::io::Error::last_os_error());
 }
 
-/// A filter under which one system call fails with `errno` and all others pass. Sets no_new_privs, unless the
-/// caller has the privilege to do without.
+/// A filter under which one system call fails with `errno` and all others pass.
 pub fn refuse_call(number: i64, errno: i32) {
-    const LOAD: u16 = 0x20;
-    const JUMP_IF_EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
-    let step = |code, jf, k| libc::sock_filter { code, jt: 0, jf, k };
-    let mut steps = [
-        step(LOAD, 0, 0),
-        step(JUMP_IF_EQUAL, 1, number as u32),
-        step(RETURN, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
-        step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog { len: 4, filter: steps.as_mut_ptr() };
-    if !is_root() {
-        prctl_or_panic(libc::PR_SET_NO_NEW_PRIVS);
-    }
-    // SAFETY: the program and its steps live through the call, which copies them.
-    let done = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
-    assert_eq!(done, 0, "a filter: {}", std::io::Error::last_os_error());
-}
-
-fn prctl_or_panic(option: i32) {
-    prctl(option, 1).unwrap();
+    container::refuse_with(number, errno).unwrap();
 }
 
 /// `uname(2)`, or its errno.

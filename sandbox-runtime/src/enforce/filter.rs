@@ -70,6 +70,13 @@ struct Arch {
     x32: bool,
 }
 
+impl Arch {
+    /// The call of a number.
+    fn call(&self, number: u32) -> Option<&'static Call> {
+        CALLS.iter().find(|call| number != NONE && (self.number)(call) == number)
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 const HERE: &Arch = &X86_64;
 #[cfg(target_arch = "aarch64")]
@@ -83,8 +90,7 @@ const X32: u32 = 1 << 30;
 /// The kernel's name of a system call, by architecture (`AUDIT_ARCH_*`) and number.
 pub(crate) fn call_name(audit_arch: u32, number: u32) -> Option<&'static str> {
     let arch = [&X86_64, &AARCH64].into_iter().find(|arch| arch.audit == audit_arch)?;
-    let is_it = |call: &&Call| number != NONE && (arch.number)(call) == number;
-    CALLS.iter().find(is_it).map(|call| call.name)
+    arch.call(number).map(|call| call.name)
 }
 
 /// Every filter that was compiled so far: policies are few, calls are many.
@@ -142,18 +148,20 @@ impl Reporting {
     /// Also what the limits refuse.
     pub(super) fn of(plan: &FilterPlan, limits: &Limits) -> Reporting {
         let told = |call: &Call| {
-            let is_looked_at = is_looked_at(call.name) || is_under(call.name, limits);
-            if call.name == "fcntl" && limits.open_files.is_some() {
-                return verdict::verdict(call, plan).map(|action| told(call, action)).after(verdict::dup());
-            }
-            if call.name == "prctl" && plan.mark == Placement::InPlace {
-                let note = verdict::note(NOTE);
-                return verdict::verdict(call, plan).map(|action| told(call, action)).after(note);
-            }
-            verdict::verdict(call, plan).map(|action| match action {
+            let first = match call.name {
+                "fcntl" if limits.open_files.is_some() => Some(verdict::dup()),
+                "prctl" if plan.mark == Placement::InPlace => Some(verdict::note(NOTE)),
+                _ => None,
+            };
+            let is_looked_at = first.is_none() && (is_looked_at(call.name) || is_under(call.name, limits));
+            let verdict = verdict::verdict(call, plan).map(|action| match action {
                 Action::Allow if is_looked_at => Action::Trace,
                 action => told(call, action),
-            })
+            });
+            match first {
+                Some(case) => verdict.after(case),
+                None => verdict,
+            }
         };
         let program = bpf::program(HERE.audit, &ranges(HERE, unknown(plan), told));
         Reporting { plan: Some(*plan), program: program.into(), pins: Pins::of(plan) }
@@ -210,8 +218,8 @@ fn told(call: &Call, action: Action) -> Action {
 
 /// The kernel's name of a call of this architecture.
 pub(crate) fn name_of_call(number: u64) -> &'static str {
-    let known = u32::try_from(number).ok().and_then(|number| call_name(HERE.audit, number));
-    known.unwrap_or("a call that is not known")
+    let known = u32::try_from(number).ok().and_then(|number| HERE.call(number));
+    known.map_or("a call that is not known", |call| call.name)
 }
 
 /// And its number, by name.

@@ -1,6 +1,6 @@
 //! The children of a forkserver or a template: their end, and what they leave behind.
 
-use crate::sys::process::{self, Ended};
+use crate::sys::process::{self, Ended, status_number, tracer_of};
 use crate::worker::PANICKED;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -81,13 +81,9 @@ pub(super) fn kill(pid: Pid) {
 /// Ends the observer of one that was killed. Until it has seen that end nobody else can, and it may be stopped itself. Like
 /// us it is a child of the forkserver; a debugger is not.
 pub(super) fn end_observer(killed: Pid) {
-    let named = |name: &str, of: Pid| {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", of.as_raw_pid())).ok()?;
-        let number = status.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()?;
-        Pid::from_raw(number)
-    };
-    let tracer = named("TracerPid:", killed);
-    let is_ours = |tracer: &Pid| named("PPid:", *tracer) == rustix::process::getppid();
+    let tracer = tracer_of(killed).and_then(Pid::from_raw);
+    let is_ours =
+        |tracer: &Pid| status_number(*tracer, "PPid:").and_then(Pid::from_raw) == rustix::process::getppid();
     tracer.filter(is_ours).into_iter().for_each(kill);
 }
 

@@ -91,7 +91,7 @@ impl Watch {
         match Watch::start(function, (plan, policy), ruleset, program) {
             Ok(watch) => Some(watch),
             Err(why) => {
-                cannot(function, &Unseen { but_filter: false, but_records: false, why }, true);
+                cannot(function, &Unseen::all(why), true);
                 None
             }
         }
@@ -171,7 +171,7 @@ impl Watch {
         let link = self.link.take().map(Link::new);
         let attached = link.map_or(Attached::Gone(String::new()), |link| link.attach(wanted));
         if let Attached::Gone(why) = &attached {
-            cannot(self.function, &Unseen { but_filter: false, but_records: false, why: why.clone() }, true);
+            cannot(self.function, &Unseen::all(why.clone()), true);
         }
         attached
     }

@@ -77,6 +77,13 @@ pub(crate) struct Unseen {
     pub(crate) why: String,
 }
 
+impl Unseen {
+    /// Nothing can be seen.
+    pub(crate) fn all(why: String) -> Unseen {
+        Unseen { but_filter: false, but_records: false, why }
+    }
+}
+
 /// For people, after the name of who is observed.
 impl std::fmt::Display for Unseen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -232,11 +239,8 @@ impl Reader {
         let mut bytes = Buffer::new(1);
         self.memory.append_to(BYTES, length.min(LENGTH - BYTES), &mut bytes);
         let but_filter = self.memory.u64(LISTENS).load(Ordering::Acquire) == 1;
-        (length > 0).then(|| Unseen {
-            but_filter,
-            but_records: false,
-            why: String::from_utf8_lossy(&bytes).into_owned(),
-        })
+        let why = || String::from_utf8_lossy(&bytes).into_owned();
+        (length > 0).then(|| Unseen { but_filter, ..Unseen::all(why()) })
     }
 
     /// How many there was no room for.

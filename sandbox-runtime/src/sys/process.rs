@@ -357,8 +357,18 @@ pub(crate) fn ids() -> [u32; 6] {
 
 /// The process that a thread is of.
 pub(crate) fn process_of(thread: Pid) -> Option<i32> {
+    status_number(thread, "Tgid:")
+}
+
+/// Who traces a thread; 0 is nobody.
+pub(crate) fn tracer_of(thread: Pid) -> Option<i32> {
+    status_number(thread, "TracerPid:")
+}
+
+/// The number behind a name in `/proc/<pid>/status`.
+pub(crate) fn status_number(thread: Pid, name: &str) -> Option<i32> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_pid())).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+    status.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
 }
 
 /// How many threads this process has. `stat` is something that Landlock never refuses.

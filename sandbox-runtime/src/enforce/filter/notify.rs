@@ -4,17 +4,17 @@
 //! <https://docs.kernel.org/userspace-api/seccomp_filter.html#userspace-notification>
 
 use super::bpf::{self, Action, Case, Verdict};
-use super::calls::{CALLS, Call};
+use super::calls::Call;
 use super::{Arch, HERE, LockError, install, not_installed, ranges, told, unknown, verdict};
 use crate::enforce::mark::NOTE;
 use crate::plan::{FilterPlan, Placement};
 use crate::sys::seccomp::{self, NotInstalled};
+use crate::wire;
 use libc::sock_filter;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::SendFlags;
 use std::io::IoSlice;
-use std::mem::MaybeUninit;
 
 /// By which the listener leaves. What is refused of it is refused by one more filter, behind it.
 const LEAVES_BY: &str = "sendmsg";
@@ -30,21 +30,12 @@ pub(in crate::enforce) fn ask_instead(
         Err(NotInstalled::Errno(Errno::BUSY | Errno::INVAL)) => return Ok(false),
         listener => listener.map_err(not_installed)?,
     };
-    let sent = send(socket, &listener).and_then(|()| receipt(socket));
+    let sent = wire::send(socket, &[IoSlice::new(&[0])], &[listener.as_fd()], SendFlags::empty());
+    let sent = sent.and_then(|_| receipt(socket));
     sent.map_err(|errno| LockError::new("sending the listener of the filter", errno))?;
     drop(listener);
     install(&rest(plan, HERE), flags)?;
     Ok(true)
-}
-
-fn send(socket: BorrowedFd<'_>, listener: &OwnedFd) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let listener = [listener.as_fd()];
-    if !control.push(SendAncillaryMessage::ScmRights(&listener)) {
-        return Err(Errno::TOOBIG);
-    }
-    sendmsg(socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL).map(drop)
 }
 
 fn receipt(socket: BorrowedFd<'_>) -> Result<(), Errno> {
@@ -84,9 +75,8 @@ pub(super) fn rest(plan: &FilterPlan, arch: &Arch) -> Vec<sock_filter> {
 
 /// What the filter of a plan refuses a call with.
 pub(crate) fn refusal(plan: &FilterPlan, call: &seccomp::Call) -> i32 {
-    let is_it = |known: &&Call| u64::from((HERE.number)(known)) == call.number;
-    let answer = CALLS.iter().find(is_it).map(|known| verdict::verdict(known, plan).of(&call.arguments));
-    match answer {
+    let known = u32::try_from(call.number).ok().and_then(|number| HERE.call(number));
+    match known.map(|known| verdict::verdict(known, plan).of(&call.arguments)) {
         Some(Action::Errno(errno)) => errno,
         // It is asked of no other.
         _ => libc::EPERM,

@@ -29,7 +29,7 @@ use super::report::{Seen, Unseen, Writer};
 use crate::enforce::mark::NOTE;
 use crate::enforce::{REPORT, name_of_call, number_of_call, refusal};
 use crate::plan::{Capability, FilterPlan, Placement};
-use crate::sys::process::exit_now;
+use crate::sys::process::{exit_now, tracer_of};
 use crate::sys::ptrace::{self, Call, Change, Stop, Trap};
 use crate::sys::seccomp::{self, Next};
 use beside::{Beside, is_about_processors};
@@ -387,13 +387,8 @@ fn seize(wanted: &Wanted, ends: bool) -> Result<(), String> {
     }
 }
 
-fn tracer_of(thread: Pid) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_pid())).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?.trim().parse().ok()
-}
-
 fn is_traced_by_us(thread: Pid) -> bool {
-    tracer_of(thread) == Some(std::process::id())
+    tracer_of(thread) == Some(rustix::process::getpid().as_raw_pid())
 }
 
 /// What keeps an observer from tracing, as far as can be told.
