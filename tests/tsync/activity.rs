@@ -5,7 +5,7 @@ use crate::threads;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::futex;
 use std::os::fd::AsRawFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
@@ -82,16 +82,17 @@ impl Activity {
             }
             Activity::Holder => {
                 let lock = LOCK.lock().unwrap();
+                BOTH.wait();
+                BOTH.wait();
                 shared.is_ready();
                 nap(900);
                 drop(lock);
                 repeat_until_over(shared, || wait_in_poll(shared));
             }
             Activity::DeafForLock => {
-                while LOCK.try_lock().is_ok() {
-                    std::thread::yield_now();
-                }
+                BOTH.wait();
                 threads::block_all_signals();
+                BOTH.wait();
                 shared.is_ready();
                 let lock = LOCK.lock().unwrap();
                 threads::unblock_all_signals();
@@ -103,6 +104,8 @@ impl Activity {
 }
 
 static LOCK: Mutex<()> = Mutex::new(());
+/// Who holds it and who is deaf.
+static BOTH: Barrier = Barrier::new(2);
 
 fn until_over(shared: &Shared, once: impl FnMut()) {
     shared.is_ready();

@@ -42,21 +42,26 @@ fn number_of_a_thread(places: &Places) {
     let (mut asked, ask) = std::io::pipe().unwrap();
     let (mut answered, answer) = std::io::pipe().unwrap();
     let (mut until_end, end) = std::io::pipe().unwrap();
+    let caller = Process::of(std::process::id().cast_signed());
+    let tracer = sys::fork(|| {
+        let mut tid = [0; 4];
+        asked.read_exact(&mut tid).unwrap();
+        let tid = i32::from_ne_bytes(tid);
+        threads::trace_thread(tid);
+        (&answer).write_all(b"x").unwrap();
+        wait_until("the threads are gathered", || caller.status("SigCgt").starts_with('8'));
+        std::thread::sleep(Duration::from_millis(30));
+        threads::wait_for_thread(tid);
+        is_reaped.store(1, Ordering::SeqCst);
+    });
+    drop(answer);
     let (tell, told) = channel();
     std::thread::spawn(move || {
         tell.send(threads::tid()).unwrap();
         until_end.read_exact(&mut [0]).unwrap();
     });
     let tid = told.recv().unwrap();
-    let tracer = sys::fork(|| {
-        threads::trace_thread(tid);
-        (&answer).write_all(b"x").unwrap();
-        // The call is about to begin.
-        asked.read_exact(&mut [0]).unwrap();
-        std::thread::sleep(Duration::from_millis(100));
-        threads::wait_for_thread(tid);
-        is_reaped.store(1, Ordering::SeqCst);
-    });
+    (&ask).write_all(&tid.to_ne_bytes()).unwrap();
     answered.read_exact(&mut [0]).unwrap();
     (&end).write_all(b"x").unwrap();
     wait_until("it has ended", || Process::is_zombie(tid));
@@ -77,7 +82,6 @@ fn number_of_a_thread(places: &Places) {
         heir.join().unwrap()
     });
     told.recv().unwrap();
-    (&ask).write_all(b"x").unwrap();
     restrict_by_signal(&places.kept).unwrap();
     over.store(1, Ordering::SeqCst);
     assert_eq!(deaf.join().unwrap(), Some(RESTRICTED));

@@ -21,19 +21,22 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long threads may take to do what they came for.
+/// How long threads may take to come, and then to do what they came for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often threads are gathered: five seconds in all.
-const ATTEMPTS: u32 = 20;
+/// How often they are gathered at most.
+const ATTEMPTS: u32 = 8;
 
-/// How long they are held for one that has not come: more each time, since many take longer, or a loaded machine.
+/// How long they are held for those that have not come. The last time is for who is rarely within reach.
 fn hold_of(attempt: u32) -> Duration {
-    Duration::from_millis(10 << attempt.min(5))
+    if attempt + 1 < ATTEMPTS { Duration::from_millis(10 << attempt) } else { PATIENCE }
 }
 
 /// Between two looks at the threads.
 const STEP: Duration = Duration::from_micros(50);
+
+/// Between two signals to one that does not come: it may be another of the same number by now.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// What each thread runs: async-signal-safe, and true if it worked.
 pub(crate) trait Action: Sync {
@@ -50,7 +53,7 @@ const LET_GO: u32 = u32::MAX - 1;
 /// The threads that wait, in the order they came: the attempt, the number of each, and how far it is. Only who took a
 /// slot gives it back. Zero ends the list.
 static SLOTS: [AtomicU32; 64 * 1024] = [const { AtomicU32::new(0) }; 64 * 1024];
-/// The action worked there, or the thread has ended and stays listed.
+/// The action worked there.
 const DONE: u32 = 1 << 30;
 /// The action failed there.
 const FAILED: u32 = 1 << 31;
@@ -75,6 +78,8 @@ static ACTION: AtomicPtr<&dyn Action> = AtomicPtr::new(std::ptr::null_mut());
 ///
 /// No signal is free. Nothing was run then.
 pub(crate) fn run_in_each(tasks: BorrowedFd<'_>, action: &dyn Action) -> io::Result<()> {
+    // In the child of a program that forked meanwhile, the handler may be installed.
+    release(LET_GO);
     taken().for_each(|slot| slot.store(0, Ordering::Release));
     ACTION.store((&raw const action).cast_mut().cast(), Ordering::Release);
     let handler = Handler::install()?;
@@ -105,70 +110,69 @@ fn gather(tasks: BorrowedFd<'_>, signal: c_int) {
         if attempt + 1 == ATTEMPTS {
             end_process(missing, "does not answer a signal (does it block them all?)");
         }
-        release(LET_GO);
-        std::thread::sleep(hold_of(attempt) / 10);
+        let_go(attempt);
     }
 }
 
-/// Signals until every thread waits. Or says which does not, after a while.
+/// Signals until every thread waits. Or says which does not.
 fn hold(tasks: BorrowedFd<'_>, signal: c_int, attempt: u32) -> Result<(), i32> {
     let mut patience = Patience::new(hold_of(attempt));
-    let me = own_tid();
-    let process = rustix::process::getpid().as_raw_nonzero().get();
+    let (me, process) = (own_tid(), rustix::process::getpid().as_raw_nonzero().get());
     // A thread that is late is not sent signal after signal. Others of the same remainder displace it, no more.
     let mut signalled = [0; 1024];
-    let mut round = 0u32;
-    loop {
-        round += 1;
-        let again = round.is_multiple_of(64);
-        let (mut here, mut missing) = (1, 0);
+    let mut begun = Instant::now();
+    let mut missing = 0;
+    while !all_wait(tasks, attempt) {
+        if patience.is_over() {
+            return Err(missing);
+        }
+        if begun.elapsed() > AGAIN {
+            signalled.fill(0);
+            begun = Instant::now();
+        }
         each_tid(tasks, |tid| {
-            if tid == me {
-                return;
-            }
-            let state = state_of(attempt, tid);
-            if is_here(state) || (again && has_ended(tasks, tid) && arrive(state | DONE).is_some()) {
-                here += 1;
+            if tid == me || waiting(attempt).any(|waits| waits == tid) {
                 return;
             }
             missing = tid;
-            let last = &mut signalled[tid.unsigned_abs() as usize % 1024];
-            // It may be another thread of the same number by now, hence again.
-            if std::mem::replace(last, tid) != tid || again {
+            if std::mem::replace(&mut signalled[tid.unsigned_abs() as usize % 1024], tid) != tid {
                 // SAFETY: takes integers. A thread that has ended meanwhile is not there any more.
                 unsafe { libc::syscall(libc::SYS_tgkill, process, tid, signal) };
             }
         });
-        // The listing is no snapshot: a thread that ends while it is read can hide the one behind it. The count is
-        // exact, and those that wait are neither born nor end; who has ended must have been counted, though.
-        if missing == 0 && super::process::threads_in(tasks) == Some(here) && ended_are_listed(tasks) {
-            return Ok(());
-        }
-        if patience.is_over() {
-            return Err(missing);
-        }
         std::thread::sleep(STEP);
     }
+    Ok(())
 }
 
-fn is_here(state: u32) -> bool {
-    taken().any(|slot| slot.load(Ordering::Acquire) & !DONE == state)
+/// Whether every thread but this one waits. Those that do are neither born nor end, so they are looked for before all are
+/// counted: as many then are the same. The kernel's count is exact, its listing is not: a thread that ends while it is
+/// read can hide the one behind it.
+fn all_wait(tasks: BorrowedFd<'_>, attempt: u32) -> bool {
+    let waiting = waiting(attempt).count() as u64;
+    // Its number is the process's for good, so it cannot be another's meanwhile.
+    let first = rustix::process::getpid().as_raw_nonzero().get();
+    let ended = u64::from(first != own_tid() && has_ended(tasks, first));
+    super::process::threads_in(tasks) == Some(1 + waiting + ended)
 }
 
-/// Whether those that had ended are listed still. One that is not could let another of its number pass for ended.
-fn ended_are_listed(tasks: BorrowedFd<'_>) -> bool {
-    let mut all = true;
-    for slot in taken() {
-        let state = slot.load(Ordering::Acquire);
-        if state & DONE != 0 && state != FREE_AGAIN && !has_ended(tasks, (state & TID).cast_signed()) {
-            slot.store(FREE_AGAIN, Ordering::Release);
-            all = false;
-        }
+/// Those that wait for the end of an attempt.
+fn waiting(attempt: u32) -> impl Iterator<Item = i32> {
+    let of = move |state: u32| (state & !TID == state_of(attempt, 0)).then_some((state & TID).cast_signed());
+    taken().filter_map(move |slot| of(slot.load(Ordering::Acquire)))
+}
+
+/// Has each go on that was held, for long enough that it has made use of it.
+fn let_go(attempt: u32) {
+    release(LET_GO);
+    let mut patience = Patience::new(hold_of(attempt));
+    while waiting(attempt).next().is_some() && !patience.is_over() {
+        std::thread::sleep(STEP);
     }
-    all
+    std::thread::sleep(hold_of(attempt) / 10);
 }
 
-/// The first thread, or one that is traced, can end and still be listed. It runs nothing any more.
+/// The first thread can end and is counted still. It runs nothing any more.
 fn has_ended(tasks: BorrowedFd<'_>, tid: i32) -> bool {
     let mut path = [0; 32];
     // There is room for a number, and a zero at the end.
@@ -326,7 +330,7 @@ impl Drop for Handler {
     }
 }
 
-/// Waits for the release, then acts. Async-signal-safe: atomics, `gettid`, `futex`, and the action's system calls.
+/// Waits for the release, then acts or just goes on. Async-signal-safe: atomics, `gettid`, `futex`, and the action's system calls.
 extern "C" fn on_signal(_: c_int) {
     let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
     let turn = TURN.load(Ordering::Acquire);
@@ -368,10 +372,11 @@ fn wait_while(turn: u32) {
 
 /// Takes a slot; `None` where there is none.
 fn arrive(state: u32) -> Option<&'static AtomicU32> {
-    let takes = |slot: &AtomicU32, free| {
-        slot.compare_exchange(free, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    };
-    SLOTS.iter().find(|slot| [0, FREE_AGAIN].into_iter().any(|free| takes(slot, free)))
+    SLOTS.iter().find(|slot| {
+        let free = slot.load(Ordering::Relaxed);
+        [0, FREE_AGAIN].contains(&free)
+            && slot.compare_exchange(free, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    })
 }
 
 fn run_action() -> bool {
