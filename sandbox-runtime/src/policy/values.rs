@@ -241,7 +241,7 @@ pub enum ThreadSync {
     /// The signal is the last real-time signal (`SIGRTMAX`, or the next below it) that the program has no handler for;
     /// it is ignored afterwards. If there is none, that is an error and nothing is restricted. All threads are held
     /// until every one is there, those too that are born meanwhile; where one does not come soon, since it may wait for
-    /// a lock that another holds, they are let go for a moment and held anew, up to eight times. One that does not
+    /// a lock that another holds, they are let go for a moment and held anew, up to five times in all. One that does not
     /// answer, the last time for five seconds, because it blocks the signal or waits where no signal reaches it, and
     /// one that the kernel does not let restrict itself, end the process: a message names it on stderr, then
     /// `SIGABRT`, past a handler of the program's for it.

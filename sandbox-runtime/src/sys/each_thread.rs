@@ -25,11 +25,11 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often they are gathered at most.
-const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 5;
 
 /// How long they are held for those that have not come. The last time is for who is rarely within reach.
 fn hold_of(attempt: u32) -> Duration {
-    if attempt + 1 < ATTEMPTS { Duration::from_millis(10 << attempt) } else { PATIENCE }
+    if attempt + 1 < ATTEMPTS { Duration::from_millis(100 << attempt) } else { PATIENCE }
 }
 
 /// Between two looks at the threads.
