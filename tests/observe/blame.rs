@@ -291,6 +291,45 @@ fn signals(process: i32) -> Result<(), Error> {
     Ok(())
 }
 
+/// To its template, that one's group, all, and its host.
+fn signal_others(host: i32) -> Vec<i32> {
+    let template = rustix::process::getppid().unwrap().as_raw_pid();
+    let signal = |to: &i32| raw::syscall(libc::SYS_kill, [(*to).into(), 0.into()]);
+    let errno = |to| signal(to).map_or_else(|error| error.raw_os_error().unwrap(), |_| 0);
+    [template, -template, -1, host].iter().map(errno).collect()
+}
+
+#[sandboxed]
+fn signals_others(host: i32) -> Result<Vec<i32>, Error> {
+    Ok(signal_others(host))
+}
+
+#[sandboxed(allow(signal))]
+fn may_signal_others(host: i32) -> Result<Vec<i32>, Error> {
+    Ok(signal_others(host))
+}
+
+/// No policy lets a worker signal those that it was forked by, and none is suggested.
+#[test]
+fn a_signal_to_who_forked_it() {
+    let host = std::process::id().cast_signed();
+    let refused = [libc::EPERM; 3];
+    for (signals, of_host, grants) in [
+        (signals_others as fn(i32) -> Result<Vec<i32>, Error>, libc::EPERM, &[Some("allow(signal)")][..]),
+        (may_signal_others, 0, &[]),
+    ] {
+        let (errnos, denials) = observe(|| signals(host).unwrap());
+        assert_eq!((&errnos[..3], errnos[3]), (&refused[..], of_host));
+        let (who_forked, rest) = denials.split_at(3);
+        for denial in who_forked {
+            let said = (denial.by, denial.grant.as_deref(), denial.note.as_deref());
+            assert_eq!(said, (By::Filter, None, Some("nothing grants it")), "{denial:?}");
+        }
+        let granted: Vec<_> = rest.iter().map(|denial| denial.grant.as_deref()).collect();
+        assert_eq!(granted, grants);
+    }
+}
+
 #[sandboxed(read = ["/", "/usr"])]
 fn lists_twice() -> Result<(), Error> {
     fs::read_dir("/usr").unwrap();

@@ -14,10 +14,12 @@ use crate::enforce::is_looked_at;
 use crate::observe::report::Seen;
 use crate::plan::{Limits, Placement};
 use crate::policy::{Access, NetAccess, Policy};
+use crate::sys::process::status_number;
 use rustix::fs::{Access as Mode, FileType};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::iter::successors;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
@@ -174,6 +176,16 @@ impl Refused<'_> {
         })
     }
 
+    /// Whether a signal of a worker's is to its template or forkserver, or to all: what the filter refuses under each
+    /// policy.
+    fn is_to_who_forked_it(&self, pid: Option<i32>) -> bool {
+        let parent = |of: &Pid| status_number(*of, "PPid:").and_then(Pid::from_raw);
+        let mut forked_it = successors(parent(&self.thread), parent).take(2).map(Pid::as_raw_pid);
+        let is_it =
+            |pid: i32| pid == -1 || forked_it.any(|forked| forked.unsigned_abs() == pid.unsigned_abs());
+        self.by_filter && self.facts.placement == Placement::Process && pid.is_some_and(is_it)
+    }
+
     fn needs(&self) -> Vec<Need> {
         needs(self.thread, &self.ask, |named, bare| self.find(named, bare))
     }
@@ -201,7 +213,8 @@ impl Refused<'_> {
             [Need::Signal(pid), ..] => {
                 let may = |pid| rustix::process::test_kill_process(pid).is_ok();
                 let outside = self.asked(*pid).map_or(Outside::Unknown, |pid| may(pid).into());
-                Said::new("signal", process(*pid), Some("allow(signal)".into()), outside)
+                let grant = (!self.is_to_who_forked_it(*pid)).then(|| "allow(signal)".into());
+                Said::new("signal", process(*pid), grant, outside)
             }
             [Need::Trace(pid), ..] => {
                 // A link that only who may trace it may read.
