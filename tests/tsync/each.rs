@@ -5,7 +5,7 @@ use crate::cases::{Case, Done};
 use crate::crew::{Crew, FREE, RESTRICTED, Tried, assert_all};
 use crate::places::{Places, alone};
 use crate::processes::{is_rerun, status_line, wait_until};
-use crate::{ANY, AT_ONCE, TSYNC, abi, case, foreign, restrict, restrict_by_signal, sys, threads};
+use crate::{ANY, AT_ONCE, TSYNC, abi, case, foreign, not_here, restrict, restrict_by_signal, sys, threads};
 use sandboxed::{Error, Ran};
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,11 +47,8 @@ pub fn cases() -> Vec<Case> {
 fn counted(count: u64, by_signal: bool) -> Case {
     let name = format!("each::of_{count}{}", if by_signal { "_by_signal" } else { "" });
     Case::new(name.clone(), move || {
-        if by_signal && abi() >= TSYNC {
-            return Done::NotRun(format!(
-                "is about kernels before Landlock ABI {TSYNC}, this one has {}",
-                abi()
-            ));
+        if by_signal && let Some(not_run) = not_here(0..TSYNC) {
+            return not_run;
         }
         let restrict = if by_signal { restrict_by_signal } else { restrict };
         let is_refused = abi() == 0 || (abi() < TSYNC && count > 1 && !by_signal);

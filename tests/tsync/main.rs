@@ -58,18 +58,24 @@ fn abi() -> u32 {
 /// A case in a process of its own, on kernels from one ABI on and before another.
 fn case(name: &str, abis: std::ops::Range<u32>, body: impl FnOnce(&Places) + Send + 'static) -> Case {
     let of_process = name.to_owned();
-    Case::new(name, move || match abi() {
-        abi if abi < abis.start => {
-            Done::NotRun(format!("needs Landlock ABI {}, this kernel has {abi}", abis.start))
-        }
-        abi if abi >= abis.end => {
-            Done::NotRun(format!("is about kernels before Landlock ABI {}, this one has {abi}", abis.end))
-        }
-        _ => {
+    Case::new(name, move || {
+        not_here(abis).unwrap_or_else(|| {
             alone(&of_process, body);
             Done::Ran
-        }
+        })
     })
+}
+
+/// What to say where this kernel's ABI is none of these.
+fn not_here(abis: std::ops::Range<u32>) -> Option<Done> {
+    let why = match abi() {
+        abi if abi < abis.start => format!("needs Landlock ABI {}, this kernel has {abi}", abis.start),
+        abi if abi >= abis.end => {
+            format!("is about kernels before Landlock ABI {}, this one has {abi}", abis.end)
+        }
+        _ => return None,
+    };
+    Some(Done::NotRun(why))
 }
 
 /// Every kernel that has Landlock.

@@ -4,7 +4,7 @@ use crate::cases::{Case, Done};
 use crate::crew::{RESTRICTED, Tried};
 use crate::places::{Places, alone};
 use crate::processes::{Process, wait_until};
-use crate::{TSYNC, abi, restrict_by_signal, sys, threads};
+use crate::{BY_SIGNAL, not_here, restrict_by_signal, sys, threads};
 use std::fs;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,12 +18,8 @@ const LAST: &str = "/proc/sys/kernel/ns_last_pid";
 pub fn cases() -> Vec<Case> {
     let name = "reuse::number_of_a_thread";
     vec![Case::new(name, move || {
-        if abi() == 0 || abi() >= TSYNC {
-            return Done::NotRun(format!(
-                "is about Landlock ABI 1 to {}, this kernel has {}",
-                TSYNC - 1,
-                abi()
-            ));
+        if let Some(not_run) = not_here(BY_SIGNAL) {
+            return not_run;
         }
         if fs::read(LAST).and_then(|last| fs::write(LAST, last)).is_err() {
             return Done::NotRun(format!("needs to write {LAST}"));

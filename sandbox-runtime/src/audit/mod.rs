@@ -26,7 +26,7 @@ mod records;
 mod rules;
 
 use crate::denial::{By, Denial, Object};
-use crate::policy::NetAccess;
+use crate::policy::{Access, NetAccess};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -133,15 +133,9 @@ impl Refused {
         match &self.object {
             _ if self.by != By::Landlock => None,
             Object::Path(path) => {
-                let key = |right: &str| match right {
-                    "read_file" | "read_dir" => Some("read"),
-                    "execute" => Some("execute"),
-                    "resolve_unix" => Some("unix"),
-                    "write_file" | "truncate" | "make_reg" | "make_dir" | "make_sym" | "make_fifo"
-                    | "make_sock" | "remove_file" | "remove_dir" => Some("write"),
-                    _ => None,
-                };
-                let keys: Option<BTreeSet<&str>> = rights().map(key).collect();
+                // The other directory is not named.
+                let known = |right| Access::by_name(right).filter(|right| *right != Access::REFER);
+                let keys: Option<BTreeSet<&str>> = rights().map(|right| known(right)?.key()).collect();
                 let keys: Vec<String> = keys?.into_iter().map(|key| format!("{key} = {path:?}")).collect();
                 Some(keys.join(", "))
             }

@@ -1,6 +1,6 @@
 //! The children of a forkserver or a template: their end, and what they leave behind.
 
-use crate::sys::process::{self, Ended, status_number, tracer_of};
+use crate::sys::process::{self, Ended, parent_of, tracer_of};
 use crate::worker::PANICKED;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -82,8 +82,7 @@ pub(super) fn kill(pid: Pid) {
 /// us it is a child of the forkserver; a debugger is not.
 pub(super) fn end_observer(killed: Pid) {
     let tracer = tracer_of(killed).and_then(Pid::from_raw);
-    let is_ours =
-        |tracer: &Pid| status_number(*tracer, "PPid:").and_then(Pid::from_raw) == rustix::process::getppid();
+    let is_ours = |tracer: &Pid| parent_of(*tracer) == rustix::process::getppid();
     tracer.filter(is_ours).into_iter().for_each(kill);
 }
 

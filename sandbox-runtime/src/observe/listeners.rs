@@ -46,8 +46,8 @@ thread_local! {
 /// Where a process may not be traced (under a debugger, in some containers, with `kernel.yama.ptrace_scope` at 2 or 3), only
 /// what the sandbox's filter refuses is seen, by `seccomp_unotify(2)` (Linux 5.9): with errno and call, and mostly without
 /// paths; what Landlock, limits and file permissions refuse is not, but for what the kernel's audit records say of a worker,
-/// where auditing is on and this program may hear of it (root; Landlock ABI 7). `log` says so at warn level, with the reason. Where that
-/// is not possible either, since somebody else has such a listener, nothing is seen.
+/// where auditing is on and this program may hear of it (root; Landlock ABI 7). `log` says so at warn level, with the
+/// reason. Where that is not possible either, since somebody else has such a listener, nothing is seen.
 ///
 /// An observed call has a worker of its own, whatever `workers` says, and takes about 2 ms more; each call that the
 /// kernel might refuse takes some 10 µs more. Nothing else is different: whatever is denied is denied.

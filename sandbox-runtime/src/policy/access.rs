@@ -118,6 +118,17 @@ impl Access {
         known.fold(Access::NONE, |rights, right| rights | right.0)
     }
 
+    /// The key of the attribute that grants one right; `None` of those that `fs(...)` alone does.
+    pub(crate) const fn key(self) -> Option<&'static str> {
+        match self {
+            Access::READ_FILE | Access::READ_DIR => Some("read"),
+            Access::EXECUTE => Some("execute"),
+            Access::RESOLVE_UNIX => Some("unix"),
+            Access::MAKE_CHAR | Access::MAKE_BLOCK | Access::IOCTL_DEV => None,
+            _ => Some("write"),
+        }
+    }
+
     /// The rights in the set, one by one.
     pub fn each(self) -> impl Iterator<Item = Access> {
         Access::ALL.iter().map(|right| right.0).filter(move |right| self.contains(*right))

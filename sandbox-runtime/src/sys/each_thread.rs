@@ -330,7 +330,8 @@ impl Drop for Handler {
     }
 }
 
-/// Waits for the release, then acts or just goes on. Async-signal-safe: atomics, `gettid`, `futex`, and the action's system calls.
+/// Waits for the release, then acts or just goes on. Async-signal-safe: atomics, `gettid`, `futex`, and the action's
+/// system calls.
 extern "C" fn on_signal(_: c_int) {
     let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
     let turn = TURN.load(Ordering::Acquire);

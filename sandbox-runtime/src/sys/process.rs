@@ -365,8 +365,13 @@ pub(crate) fn tracer_of(thread: Pid) -> Option<i32> {
     status_number(thread, "TracerPid:")
 }
 
+/// `None` also where that one is of another pid namespace.
+pub(crate) fn parent_of(process: Pid) -> Option<Pid> {
+    status_number(process, "PPid:").and_then(Pid::from_raw)
+}
+
 /// The number behind a name in `/proc/<pid>/status`.
-pub(crate) fn status_number(thread: Pid, name: &str) -> Option<i32> {
+fn status_number(thread: Pid, name: &str) -> Option<i32> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", thread.as_raw_pid())).ok()?;
     status.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
 }

@@ -14,7 +14,7 @@ use crate::enforce::is_looked_at;
 use crate::observe::report::Seen;
 use crate::plan::{Limits, Placement};
 use crate::policy::{Access, NetAccess, Policy};
-use crate::sys::process::status_number;
+use crate::sys::process::parent_of;
 use rustix::fs::{Access as Mode, FileType};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
@@ -179,8 +179,8 @@ impl Refused<'_> {
     /// Whether a signal of a worker's is to its template or forkserver, or to all: what the filter refuses under each
     /// policy.
     fn is_to_who_forked_it(&self, pid: Option<i32>) -> bool {
-        let parent = |of: &Pid| status_number(*of, "PPid:").and_then(Pid::from_raw);
-        let mut forked_it = successors(parent(&self.thread), parent).take(2).map(Pid::as_raw_pid);
+        let parents = successors(parent_of(self.thread), |parent| parent_of(*parent));
+        let mut forked_it = parents.take(2).map(Pid::as_raw_pid);
         let is_it =
             |pid: i32| pid == -1 || forked_it.any(|forked| forked.unsigned_abs() == pid.unsigned_abs());
         self.by_filter && self.facts.placement == Placement::Process && pid.is_some_and(is_it)
@@ -434,14 +434,12 @@ impl Refused<'_> {
 /// What a program needs, and what runs it: they are opened too. The key `execute` grants both.
 const PROGRAM: [Access; 2] = [Access::EXECUTE, Access::READ_FILE];
 
-/// Keys of `fs(...)`: rights that no other key has.
-const IN_FS: [&str; 3] = ["make_char", "make_block", "ioctl_dev"];
-
 /// The arguments of the attribute that would grant it all; `None` where one is of a name that it cannot hold.
 fn keys<'a>(needs: impl Iterator<Item = &'a Need>) -> Option<String> {
-    let mut keys: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut keys: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for need in needs {
-        let Some((key, place)) = need.right().map(key_of).zip(need.place()) else { continue };
+        let Some((right, place)) = need.right().zip(need.place()) else { continue };
+        let key = right.key().map_or_else(|| right.to_string(), str::to_owned);
         let place = place.to_str().filter(|_| place.is_absolute())?;
         let paths = keys.entry(key).or_default();
         if !paths.contains(&place) {
@@ -453,22 +451,10 @@ fn keys<'a>(needs: impl Iterator<Item = &'a Need>) -> Option<String> {
             [path] => format!("{key} = {path:?}"),
             _ => format!("{key} = {paths:?}"),
         };
-        if IN_FS.contains(&key) { format!("fs({argument})") } else { argument }
+        let is_in_fs = Access::by_name(&key).is_some_and(|right| right.key().is_none());
+        if is_in_fs { format!("fs({argument})") } else { argument }
     });
     Some(keys.collect::<Vec<_>>().join(", ")).filter(|keys| !keys.is_empty())
-}
-
-/// The key of the attribute that has a right.
-fn key_of(right: Access) -> &'static str {
-    match right {
-        Access::READ_FILE | Access::READ_DIR => "read",
-        Access::EXECUTE => "execute",
-        Access::RESOLVE_UNIX => "unix",
-        Access::MAKE_CHAR => "make_char",
-        Access::MAKE_BLOCK => "make_block",
-        Access::IOCTL_DEV => "ioctl_dev",
-        _ => "write",
-    }
 }
 
 fn joined(rights: &[Access]) -> String {

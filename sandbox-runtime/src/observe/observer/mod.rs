@@ -148,7 +148,7 @@ impl Observer {
             self.report.listens();
         }
         if let (Some((_, function, _)), Some(printer)) = (&self.task.print, &mut self.printer) {
-            printer.unseen(function, &Unseen { but_filter: listener.is_ok(), but_records: false, why });
+            printer.unseen(function, &Unseen { but_filter: listener.is_ok(), ..Unseen::all(why) });
         }
         let listener = listener?;
         link.acknowledge()?;
