@@ -549,3 +549,29 @@ fn is_privileged(port: u16) -> bool {
     let has = sets.is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::NET_BIND_SERVICE));
     port != 0 && port < least && !has
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn keys_are_those_of_the_attribute() {
+        let need = |right, path: &str| {
+            let found = Found { shown: path.into(), file: Err(Errno::NOENT), parent: None, is_sought: true };
+            Need::File(right, found.into())
+        };
+        for (needs, expected) in [
+            (vec![need(Access::READ_FILE, "/a"), need(Access::READ_DIR, "/a")], "read = \"/a\""),
+            (vec![need(Access::READ_FILE, "/a"), need(Access::READ_DIR, "/b")], "read = [\"/a\", \"/b\"]"),
+            (
+                vec![need(Access::WRITE_FILE, "/a"), need(Access::EXECUTE, "/b")],
+                "execute = \"/b\", write = \"/a\"",
+            ),
+            (vec![need(Access::RESOLVE_UNIX, "/a")], "unix = \"/a\""),
+            (vec![need(Access::IOCTL_DEV, "/dev/x")], "fs(ioctl_dev = \"/dev/x\")"),
+        ] {
+            assert_eq!(keys(needs.iter()).as_deref(), Some(expected));
+        }
+    }
+}
